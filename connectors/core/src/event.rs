@@ -9,9 +9,9 @@ use crate::Timestamp;
 /// The version of CloudEvents that every [`Event`] follows.
 pub const SPEC_VERSION: &str = "1.0";
 
-/// What happened, as a CloudEvent 1.0 whose data is JSON.
+/// What happened, as a CloudEvent 1.0.
 ///
-/// `specversion` is always [`SPEC_VERSION`] and `datacontenttype` always `application/json`.
+/// `specversion` is always [`SPEC_VERSION`].
 /// Cloning is cheap: long texts and bodies are shared.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Event {
@@ -27,7 +27,9 @@ pub struct Event {
     pub time: Timestamp,
     /// Extension attributes, sorted by name.
     pub extensions: Vec<Extension>,
-    /// `data`: valid JSON, the bytes as VOD sent them.
+    /// `datacontenttype`: JSON, save for dead letters of what is none.
+    pub content_type: ContentType,
+    /// `data`: the bytes as VOD sent them.
     pub data: Bytes,
     /// What came in, byte for byte; `data` is usually a slice of it.
     pub message: Bytes,
@@ -35,6 +37,16 @@ pub struct Event {
     pub content: ContentDigest,
     /// Whether the `id` names the event, or only its content.
     pub known_by: KnownBy,
+}
+
+/// What the data of an [`Event`] is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ContentType {
+    /// Valid JSON.
+    #[default]
+    Json,
+    /// Bytes that nobody could read.
+    OctetStream,
 }
 
 /// An extension attribute. Names are lower-case ASCII letters and digits, values are never empty
@@ -76,10 +88,22 @@ impl Event {
         ];
         let subject = self.subject.as_ref().map(|s| ("subject", Cow::Borrowed(s.as_str())));
         let time = ("time", Cow::Owned(self.time.to_string()));
-        let content_type = ("datacontenttype", Cow::Borrowed("application/json"));
+        let content_type = ("datacontenttype", Cow::Borrowed(self.content_type.as_str()));
         let extensions =
             self.extensions.iter().map(|e| (e.name.as_ref(), Cow::Borrowed(e.value.as_str())));
         required.into_iter().chain(subject).chain([time, content_type]).chain(extensions)
+    }
+}
+
+// === impl ContentType ===
+
+impl ContentType {
+    /// The media type.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::OctetStream => "application/octet-stream",
+        }
     }
 }
 

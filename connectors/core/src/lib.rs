@@ -17,6 +17,6 @@ mod topic;
 
 pub use connector::{BoxError, Cause, Connector, PublishError, Unavailable};
 pub use durability::{Answer, Durability, Fault, Provenance, Survives};
-pub use event::{ContentDigest, Event, Extension, KnownBy, SPEC_VERSION};
+pub use event::{ContentDigest, ContentType, Event, Extension, KnownBy, SPEC_VERSION};
 pub use timestamp::Timestamp;
 pub use topic::{InvalidTopic, TOPIC_LEN_MAX, Topic};

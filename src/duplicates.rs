@@ -1,0 +1,173 @@
+//! What is in flight and what was settled, by id and content.
+//!
+//! ```text
+//!           admit(event)
+//!               |
+//!    in flight? +--> Joined     one delivery, many receipts
+//!    settled?   +--> Duplicate  confirmed, not published
+//!               +--> New        with the legs that already have it
+//! ```
+//!
+//! Only what is *the same* is suppressed: id and content both agree. An event that is known by
+//! its content alone may rightly happen again (a file is restored twice), so it is suppressed only
+//! where VOD may be repeating itself: while its twin is in flight, or once after its twin was
+//! stored and VOD had no answer in time. Better a duplicate than a loss.
+
+mod flight;
+mod memory;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use vodbridge_core::{Event, KnownBy};
+
+pub(crate) use flight::Flight;
+pub use flight::Receipt;
+use memory::{Key, Memory};
+
+use crate::delivery::{Ack, Outcome};
+use crate::route::Progress;
+use crate::telemetry::metrics::{Ending, Obligation};
+
+/// The duplicate memory of one application.
+#[derive(Debug)]
+pub struct Duplicates {
+    window: Duration,
+    entries_max: usize,
+    hashers: [RandomState; 2],
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    flights: HashMap<Key, Arc<Flight>>,
+    settled: Memory<Settled>,
+    /// Legs that have an event whose delivery was deferred: the last to be forgotten, because
+    /// what is lost here is published twice.
+    partial: Memory<Progress>,
+}
+
+#[derive(Debug)]
+struct Settled {
+    by_content: bool,
+    repeat_expected: bool,
+}
+
+/// What to do with an event that came in.
+#[derive(Debug)]
+pub enum Admission {
+    /// Deliver it. The acknowledgement settles everybody who joins.
+    New(Ack, Receipt, Progress),
+    /// The same event is under way: wait with it.
+    Joined(Receipt, Repeat),
+    /// The same event is stored.
+    Duplicate(Repeat),
+}
+
+/// The name under which a source can say later that VOD may send an event again.
+#[derive(Clone, Debug)]
+pub struct Repeat {
+    duplicates: Arc<Duplicates>,
+    key: Key,
+}
+
+impl Duplicates {
+    /// Remembers up to `entries_max` settled events for `window`.
+    pub fn new(window: Duration, entries_max: usize) -> Arc<Self> {
+        let (settled, partial) = (Memory::new(), Memory::new());
+        Arc::new(Self {
+            window,
+            entries_max,
+            hashers: [RandomState::new(), RandomState::new()],
+            state: Mutex::new(State { flights: HashMap::new(), settled, partial }),
+        })
+    }
+
+    /// Judges one event. The obligation goes to the flight, or ends here as a duplicate.
+    pub fn admit(self: &Arc<Self>, event: &Event, obligation: Obligation) -> Admission {
+        let key = self.key(event);
+        let mut state = self.lock();
+        if let Some(flight) = state.flights.get(&key) {
+            return Admission::Joined(flight.join(obligation), self.repeat(key));
+        }
+        if let Some(settled) = state.settled.get_mut(key, self.window)
+            && (!settled.by_content || std::mem::take(&mut settled.repeat_expected))
+        {
+            drop(state);
+            obligation.end(Ending::duplicate);
+            return Admission::Duplicate(self.repeat(key));
+        }
+        let progress = state.partial.take(key).unwrap_or_default();
+        let (flight, receipt) = Flight::begin(obligation);
+        state.flights.insert(key, Arc::clone(&flight));
+        let by_content = event.known_by == KnownBy::Content;
+        Admission::New(Ack::new(self.repeat(key), flight, by_content), receipt, progress)
+    }
+
+    /// Events under way, and since when the oldest is.
+    pub fn in_flight(&self) -> (usize, Option<Instant>) {
+        let state = self.lock();
+        (state.flights.len(), state.flights.values().map(|f| f.began()).min())
+    }
+
+    fn repeat(self: &Arc<Self>, key: Key) -> Repeat {
+        Repeat { duplicates: Arc::clone(self), key }
+    }
+
+    fn key(&self, event: &Event) -> Key {
+        let id = (event.id.as_str(), event.content.0);
+        let [high, low] = self.hashers.each_ref().map(|h| u128::from(h.hash_one(id)));
+        (high << 64) | low
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Repeat ===
+
+impl Repeat {
+    /// Says that VOD had no answer in time for this event, so that it may send it again: the next
+    /// one that is the same is a repetition, even if the event is known by its content alone.
+    pub fn expect(&self) {
+        let mut state = self.duplicates.lock();
+        if let Some(flight) = state.flights.get(&self.key) {
+            flight.expect_repeat();
+        } else if let Some(settled) = state.settled.get_mut(self.key, self.duplicates.window) {
+            settled.repeat_expected = true;
+        }
+    }
+
+    /// Ends the flight: nobody can join it any more, and everybody who did learns the outcome.
+    pub(crate) fn settle(
+        &self,
+        flight: &Flight,
+        by_content: bool,
+        outcome: Outcome,
+        ending: Ending,
+        progress: Progress,
+    ) {
+        let Duplicates { window, entries_max, .. } = *self.duplicates;
+        let mut state = self.duplicates.lock();
+        state.flights.remove(&self.key);
+        match outcome {
+            Outcome::Delivered | Outcome::Rejected => {
+                let repeat_expected = flight.repeat_expected();
+                state.settled.put(self.key, Settled { by_content, repeat_expected }, window);
+            }
+            Outcome::Deferred if progress.is_empty() => {}
+            Outcome::Deferred => state.partial.put(self.key, progress, window),
+        }
+        while state.settled.len() + state.partial.len() > entries_max {
+            if !state.settled.evict() {
+                state.partial.evict();
+            }
+        }
+        drop(state);
+        flight.settle(outcome, ending);
+    }
+}

@@ -1,0 +1,156 @@
+//! A source's way in: duplicates are suppressed, room is waited for, and every delivery becomes a
+//! task of its own in the app's tracker.
+//!
+//! The task uses every core, survives its caller going away, and is waited for on drain. The
+//! permits it holds bound how many there are, by events and by bytes.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tracing::error;
+use vodbridge_core::Event;
+
+use crate::delivery::{Ack, Delivery, Purpose};
+use crate::duplicates::{Admission, Duplicates, Receipt, Repeat};
+use crate::route::{Progress, Router};
+use crate::telemetry::metrics::Obligation;
+
+/// The way in of one application.
+#[derive(Clone, Debug)]
+pub struct Outlet {
+    duplicates: Arc<Duplicates>,
+    router: Arc<Router>,
+    tracker: TaskTracker,
+    room: Room,
+}
+
+/// How much of one application may be in flight: `send` waits while there is none.
+#[derive(Clone, Debug)]
+pub struct Room {
+    events: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    bytes_max: u32,
+}
+
+/// One event that came in.
+#[derive(Debug)]
+pub struct Arrival {
+    /// What happened.
+    pub event: Event,
+    /// What is to become of it.
+    pub purpose: Purpose,
+    /// That it is owed an answer.
+    pub obligation: Obligation,
+    /// The share of the process's bytes that its message holds, if it was counted.
+    pub bytes: Option<OwnedSemaphorePermit>,
+}
+
+/// What became of an arrival.
+#[derive(Debug)]
+pub enum Admitted {
+    /// It is new: let it depart, then ask for the outcome.
+    New(Box<Departure>, Receipt),
+    /// It waits for the same event, which is under way.
+    Joined(Receipt, Repeat),
+    /// It is stored already.
+    Duplicate(Repeat),
+}
+
+/// A delivery that has not begun. Dropping it defers it.
+#[derive(Debug)]
+pub struct Departure {
+    outlet: Outlet,
+    event: Event,
+    purpose: Purpose,
+    progress: Progress,
+    ack: Ack,
+    bytes: Option<OwnedSemaphorePermit>,
+}
+
+// === impl Room ===
+
+impl Room {
+    /// Room for so many events, and for so many bytes of their messages.
+    pub fn new(events_max: usize, bytes_max: u32) -> Self {
+        Self {
+            events: Arc::new(Semaphore::new(events_max)),
+            bytes: Arc::new(Semaphore::new(bytes_max as usize)),
+            bytes_max,
+        }
+    }
+
+    /// Waits for room. Cancel safe. An event larger than all the room takes all of it.
+    async fn acquire(&self, bytes: usize) -> [OwnedSemaphorePermit; 2] {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes_max);
+        let closed = "these semaphores are never closed";
+        let events = Arc::clone(&self.events).acquire_owned().await.expect(closed);
+        let bytes = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.expect(closed);
+        [events, bytes]
+    }
+}
+
+// === impl Outlet ===
+
+impl Outlet {
+    /// A way in to the router, whose deliveries are tasks of `tracker`.
+    pub fn new(
+        duplicates: Arc<Duplicates>,
+        router: Arc<Router>,
+        tracker: TaskTracker,
+        room: Room,
+    ) -> Self {
+        Self { duplicates, router, tracker, room }
+    }
+
+    /// Judges one arrival: new, under way, or stored. Takes no room and does not wait.
+    pub fn admit(&self, arrival: Arrival) -> Admitted {
+        let Arrival { event, purpose, obligation, bytes } = arrival;
+        match self.duplicates.admit(&event, obligation) {
+            Admission::New(ack, receipt, progress) => {
+                let outlet = self.clone();
+                let departure = Departure { outlet, event, purpose, progress, ack, bytes };
+                Admitted::New(Box::new(departure), receipt)
+            }
+            Admission::Joined(receipt, repeat) => Admitted::Joined(receipt, repeat),
+            Admission::Duplicate(repeat) => Admitted::Duplicate(repeat),
+        }
+    }
+
+    /// Events under way, and since when the oldest is.
+    pub fn in_flight(&self) -> (usize, Option<Instant>) {
+        self.duplicates.in_flight()
+    }
+}
+
+// === impl Departure ===
+
+impl Departure {
+    /// Waits for room and begins the delivery.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it resolves defers the event.
+    pub async fn depart(self) {
+        let Self { outlet, event, purpose, progress, ack, bytes } = self;
+        let room = outlet.room.acquire(event.message.len()).await;
+        let id = event.id.clone();
+        let delivery = outlet.router.deliver(Delivery { event, purpose, progress, ack });
+        outlet.tracker.spawn(async move {
+            // The acknowledgement went down with the panic, which deferred the event; the room is
+            // given back, and somebody must learn of it.
+            if AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
+                error!(event = id.as_str(), "a delivery panicked; the event is given back");
+            }
+            drop((room, bytes));
+        });
+    }
+
+    /// The name under which the source can say that VOD may repeat the event.
+    pub fn repeat(&self) -> Repeat {
+        self.ack.repeat()
+    }
+}

@@ -1,0 +1,255 @@
+//! From one event to its connectors, and the only settle in the program.
+//!
+//! ```text
+//! Delivery -> plan -> leg: publish until answered --+
+//!                  -> leg: publish until answered --+-> the worst of them -> settle
+//!                  -> leg: refused -> dead letter --+
+//! ```
+//!
+//! Every leg retries by itself and only what it still owes; a leg that refused counts as done once
+//! its dead letter is acknowledged. What no route matches is settled once the dead letters have
+//! it.
+
+mod backoff;
+mod breaker;
+mod letter;
+mod pattern;
+mod plan;
+mod progress;
+mod target;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+use vodbridge_core::{Event, Topic};
+
+pub use letter::Letters;
+pub use pattern::Pattern;
+pub use plan::{Match, PartitionKey, Route, Template, Then};
+pub use progress::{CONNECTORS_MAX, Progress};
+pub use target::Target;
+
+use crate::delivery::{Ack, Delivery, Outcome, Purpose};
+use crate::telemetry::chain::Chain;
+use crate::telemetry::metrics::{Ending, Metrics};
+use letter::Reason;
+use target::Failure;
+
+/// Best-effort publishes under way at a time, for all connectors together.
+const ALSO_IN_FLIGHT_MAX: usize = 256;
+
+/// The routes and everything they lead to.
+#[derive(Debug)]
+pub struct Router {
+    routes: Vec<Route>,
+    targets: Vec<Arc<Target>>,
+    letters: Letters,
+    metrics: Arc<Metrics>,
+    tracker: TaskTracker,
+    also_room: Arc<Semaphore>,
+}
+
+/// Where one event goes.
+#[derive(Debug)]
+pub enum Plan<'a> {
+    /// Nowhere, by the user's own word.
+    Drop(&'a Route),
+    /// To connectors, by their places among the targets.
+    Publish {
+        /// The route that says so.
+        route: &'a Route,
+        /// Those that must all acknowledge.
+        to: &'a [usize],
+        /// Those that get it as best they can.
+        also: &'a [usize],
+        /// The topic.
+        topic: Topic,
+    },
+    /// To the dead letters.
+    Letter {
+        /// A short code.
+        reason: &'static str,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+// === impl Router ===
+
+impl Router {
+    /// Routes over the targets, which they name by their places; best-effort publishes become
+    /// tasks of the tracker.
+    pub fn new(
+        routes: Vec<Route>,
+        targets: Vec<Arc<Target>>,
+        letters: Letters,
+        metrics: Arc<Metrics>,
+        tracker: TaskTracker,
+    ) -> Arc<Self> {
+        let also_room = Arc::new(Semaphore::new(ALSO_IN_FLIGHT_MAX));
+        Arc::new(Self { routes, targets, letters, metrics, tracker, also_room })
+    }
+
+    /// The connectors, in the order in which routes name them.
+    pub fn targets(&self) -> &[Arc<Target>] {
+        &self.targets
+    }
+
+    /// Where the dead letters go.
+    pub fn letters(&self) -> &Letters {
+        &self.letters
+    }
+
+    /// Finds the route of an event, gives the event its partition key and says where it goes.
+    pub fn plan(&self, event: &mut Event) -> Plan<'_> {
+        let Some(route) = self.routes.iter().find(|r| r.when.fits(event)) else {
+            return Plan::Letter { reason: "unrouted", detail: "no route matches".to_owned() };
+        };
+        match &route.then {
+            Then::Drop => Plan::Drop(route),
+            Then::Publish { to, also, topic, key } => {
+                key.apply(event);
+                match topic.fill(event) {
+                    Ok(topic) => Plan::Publish { route, to, also, topic },
+                    Err(why) => Plan::Letter { reason: "topic", detail: why.to_string() },
+                }
+            }
+        }
+    }
+
+    /// Brings one event everywhere it belongs, and settles it.
+    pub(crate) async fn deliver(self: Arc<Self>, delivery: Delivery) {
+        let Delivery { mut event, purpose, mut progress, ack } = delivery;
+        let plan = match purpose {
+            Purpose::Publish => self.plan(&mut event),
+            Purpose::DeadLetter { reason, detail } => Plan::Letter { reason, detail },
+        };
+        let (outcome, ending) = match &plan {
+            Plan::Drop(_) => (Outcome::Delivered, Ending::dropped),
+            Plan::Letter { reason, detail } => {
+                let reason = Reason {
+                    code: reason,
+                    detail: Cow::Borrowed(detail),
+                    connector: None,
+                    topic: None,
+                };
+                ended(self.letter(&event, &reason, &ack).await)
+            }
+            Plan::Publish { to, topic, .. } => {
+                ended(self.publish(&event, to, topic, &mut progress, &ack).await)
+            }
+        };
+        ack.settle(outcome, ending, progress);
+        // Best effort comes after the promise: it is tried once, when the event is delivered, so
+        // that an event that comes again does not reach these legs twice.
+        if let (Plan::Publish { also, topic, .. }, true) = (&plan, outcome != Outcome::Deferred) {
+            self.publish_also(also, &event, topic);
+        }
+    }
+
+    /// All required legs, side by side.
+    async fn publish(
+        &self,
+        event: &Event,
+        to: &[usize],
+        topic: &Topic,
+        progress: &mut Progress,
+        ack: &Ack,
+    ) -> Outcome {
+        let before = *progress;
+        let leg = |connector: &usize| self.leg(*connector, event, topic, before, ack);
+        // The common case needs no list of futures.
+        let outcomes = match to {
+            [only] => return note(progress, *only, leg(only).await),
+            several => join_all(several.iter().map(leg)).await,
+        };
+        let noted = to.iter().zip(outcomes).map(|(leg, outcome)| note(progress, *leg, outcome));
+        noted.max().unwrap_or(Outcome::Deferred)
+    }
+
+    async fn leg(
+        &self,
+        connector: usize,
+        event: &Event,
+        topic: &Topic,
+        before: Progress,
+        ack: &Ack,
+    ) -> Outcome {
+        if before.is_acknowledged(connector) {
+            return Outcome::Delivered;
+        }
+        if before.is_lettered(connector) {
+            return Outcome::Rejected;
+        }
+        let target = &self.targets[connector];
+        match target.deliver(event, topic, ack).await {
+            Ok(()) => Outcome::Delivered,
+            Err(Failure::Deferred) => Outcome::Deferred,
+            Err(Failure::Refused(why)) => {
+                let detail = Chain(&*why).to_string();
+                warn!(
+                    connector = target.name(),
+                    topic = topic.as_str(),
+                    event = event.id.as_str(),
+                    error = detail.as_str(),
+                    "refused: the event goes to the dead letters"
+                );
+                let reason = Reason {
+                    code: "refused",
+                    detail: detail.into(),
+                    connector: Some(target.name()),
+                    topic: Some(topic),
+                };
+                self.letter(event, &reason, ack).await
+            }
+        }
+    }
+
+    async fn letter(&self, event: &Event, reason: &Reason<'_>, ack: &Ack) -> Outcome {
+        if !self.letters.deliver(event, reason, ack).await {
+            return Outcome::Deferred;
+        }
+        let application = event.extension("vodapplication").unwrap_or_default();
+        self.metrics.count_dead_letter(application, reason.code);
+        Outcome::Rejected
+    }
+
+    fn publish_also(&self, also: &[usize], event: &Event, topic: &Topic) {
+        for &connector in also {
+            let target = Arc::clone(&self.targets[connector]);
+            let Ok(permit) = Arc::clone(&self.also_room).try_acquire_owned() else {
+                target.skip();
+                continue;
+            };
+            let (event, topic) = (event.clone(), topic.clone());
+            self.tracker.spawn(async move {
+                // Counted and, when the breaker turns, logged by the target itself.
+                target.attempt(&event, &topic).await.ok();
+                drop(permit);
+            });
+        }
+    }
+}
+
+/// Remembers what a leg has done, for a later delivery of the same event.
+fn note(progress: &mut Progress, connector: usize, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Delivered => progress.acknowledge(connector),
+        Outcome::Rejected => progress.letter(connector),
+        Outcome::Deferred => {}
+    }
+    outcome
+}
+
+fn ended(outcome: Outcome) -> (Outcome, Ending) {
+    let ending = match outcome {
+        Outcome::Delivered => Ending::delivered,
+        Outcome::Rejected => Ending::rejected,
+        Outcome::Deferred => Ending::deferred,
+    };
+    (outcome, ending)
+}

@@ -1,0 +1,233 @@
+//! What is known to be unavailable, by connector and topic.
+//!
+//! A topic that takes nothing must not fill the room that events for other topics need: while its
+//! breaker is open, one event holds the seat of the probe and all others are deferred at once.
+//! Where no event waits, the bridge probes by [`Connector::check`](vodbridge_core::Connector).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use vodbridge_core::{Cause, Topic};
+
+use super::backoff::Backoff;
+
+/// Failures without a success between them that open a breaker.
+const FAILURES_TO_OPEN: u32 = 3;
+
+/// The most topics of one connector that are told apart; trouble on more of them opens no
+/// breaker, so that names from outside cannot fill the memory.
+const TOPICS_MAX: usize = 1024;
+
+/// The breakers of one connector. Only topics in trouble have one.
+#[derive(Debug, Default)]
+pub(super) struct Breakers {
+    troubled: AtomicUsize,
+    topics: Mutex<HashMap<Topic, Breaker>>,
+    opened: Notify,
+}
+
+#[derive(Debug)]
+struct Breaker {
+    failures: u32,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    backoff: Backoff,
+    next_probe: Instant,
+    seat_taken: bool,
+}
+
+/// What an event finds at the breaker of its topic.
+#[derive(Debug)]
+pub(super) enum Entry<'a> {
+    /// Publish.
+    Go,
+    /// Wait until the seat's probe is due, then publish for everybody.
+    Probe(Seat<'a>),
+    /// Somebody else probes.
+    Shut,
+}
+
+/// The right to probe a topic; dropping it gives it up.
+#[derive(Debug)]
+pub(super) struct Seat<'a> {
+    breakers: &'a Breakers,
+    topic: Topic,
+}
+
+/// What a failure changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The breaker has just opened.
+    Opened,
+    /// The breaker is as it was.
+    Same,
+}
+
+// === impl Breakers ===
+
+impl Breakers {
+    /// Asks for the way to a topic.
+    pub(super) fn enter(&self, topic: &Topic) -> Entry<'_> {
+        if self.troubled.load(Ordering::Acquire) == 0 {
+            return Entry::Go;
+        }
+        match self.lock().get_mut(topic).and_then(|b| b.open.as_mut()) {
+            None => Entry::Go,
+            Some(open) if open.seat_taken => Entry::Shut,
+            Some(open) => {
+                open.seat_taken = true;
+                Entry::Probe(Seat { breakers: self, topic: topic.clone() })
+            }
+        }
+    }
+
+    /// The broker took an event. True when that closed an open breaker.
+    pub(super) fn succeeded(&self, topic: &Topic) -> bool {
+        if self.troubled.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let mut topics = self.lock();
+        let was = topics.remove(topic);
+        self.troubled.store(topics.len(), Ordering::Release);
+        was.is_some_and(|b| b.open.is_some())
+    }
+
+    /// The broker did not take an event.
+    pub(super) fn failed(&self, topic: &Topic, cause: Cause) -> Turn {
+        let mut topics = self.lock();
+        if topics.len() >= TOPICS_MAX && !topics.contains_key(topic) {
+            return Turn::Same;
+        }
+        let breaker = topics.entry(topic.clone()).or_insert(Breaker { failures: 0, open: None });
+        breaker.failures = breaker.failures.saturating_add(1);
+        let turn = match (&mut breaker.open, cause) {
+            (Some(open), _) => {
+                open.next_probe = Instant::now() + open.backoff.next_wait();
+                Turn::Same
+            }
+            (None, Cause::Outage) if breaker.failures < FAILURES_TO_OPEN => Turn::Same,
+            (None, Cause::Outage | Cause::Topology) => {
+                let mut backoff = Backoff::new();
+                let next_probe = Instant::now() + backoff.next_wait();
+                breaker.open = Some(Open { backoff, next_probe, seat_taken: false });
+                Turn::Opened
+            }
+        };
+        self.troubled.store(topics.len(), Ordering::Release);
+        drop(topics);
+        if turn == Turn::Opened {
+            self.opened.notify_one();
+        }
+        turn
+    }
+
+    /// A check found a topic well: the next event tries it, and one more failure opens it again.
+    pub(super) fn checked_well(&self, topic: &Topic) {
+        if let Some(breaker) = self.lock().get_mut(topic) {
+            *breaker = Breaker { failures: FAILURES_TO_OPEN - 1, open: None };
+        }
+    }
+
+    /// The topic to probe next for which no event waits, and when; resolves when there is one.
+    /// Cancel safe.
+    pub(super) async fn next_unattended(&self) -> (Topic, Instant) {
+        loop {
+            let opened = self.opened.notified();
+            let next = self
+                .lock()
+                .iter()
+                .filter_map(|(topic, breaker)| Some((topic, breaker.open.as_ref()?)))
+                .filter(|(_, open)| !open.seat_taken)
+                .map(|(topic, open)| (topic.clone(), open.next_probe))
+                .min_by_key(|(_, at)| *at);
+            match next {
+                Some(next) => return next,
+                None => opened.await,
+            }
+        }
+    }
+
+    /// Topics whose breaker is open.
+    pub(super) fn open(&self) -> Vec<Topic> {
+        self.lock().iter().filter(|(_, b)| b.open.is_some()).map(|(t, _)| t.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Topic, Breaker>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Seat ===
+
+impl Seat<'_> {
+    /// When the probe is due; now, if the breaker has closed meanwhile.
+    pub(super) fn due(&self) -> Instant {
+        let topics = self.breakers.lock();
+        let open = topics.get(&self.topic).and_then(|b| b.open.as_ref());
+        open.map_or_else(Instant::now, |o| o.next_probe)
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if let Some(open) = self.breakers.lock().get_mut(&self.topic).and_then(|b| b.open.as_mut())
+        {
+            open.seat_taken = false;
+            self.breakers.opened.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic() -> Topic {
+        Topic::new("vod.x").unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn three_failures_open_it_and_one_success_closes_it() {
+        let breakers = Breakers::default();
+        for turn in [Turn::Same, Turn::Same, Turn::Opened, Turn::Same] {
+            assert!(turn == Turn::Same || matches!(breakers.enter(&topic()), Entry::Go));
+            assert_eq!(breakers.failed(&topic(), Cause::Outage), turn);
+        }
+        assert!(matches!(breakers.enter(&topic()), Entry::Probe(..)));
+        assert!(breakers.succeeded(&topic()));
+        assert!(matches!(breakers.enter(&topic()), Entry::Go));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_success_between_failures_starts_the_count_again() {
+        let breakers = Breakers::default();
+        for _ in 0..5 {
+            assert_eq!(breakers.failed(&topic(), Cause::Outage), Turn::Same);
+            assert_eq!(breakers.failed(&topic(), Cause::Outage), Turn::Same);
+            assert!(!breakers.succeeded(&topic()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_topology_opens_it_at_once_and_for_no_other_topic() {
+        let breakers = Breakers::default();
+        assert_eq!(breakers.failed(&topic(), Cause::Topology), Turn::Opened);
+        assert!(matches!(breakers.enter(&Topic::new("vod.y").unwrap()), Entry::Go));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_event_probes_and_the_others_are_turned_away() {
+        let breakers = Breakers::default();
+        breakers.failed(&topic(), Cause::Topology);
+        let Entry::Probe(seat) = breakers.enter(&topic()) else { panic!("the seat is free") };
+        assert!(matches!(breakers.enter(&topic()), Entry::Shut));
+        drop(seat);
+        assert!(matches!(breakers.enter(&topic()), Entry::Probe(..)));
+    }
+}

@@ -1,0 +1,178 @@
+//! Where an event goes: the first route that matches it, and the topic it has there.
+
+use smol_str::SmolStr;
+use vodbridge_core::{Event, Extension, InvalidTopic, Topic};
+
+use super::pattern::Pattern;
+
+/// Which events go to which connectors, under which topic.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// What people call it: its name, or its place in the list.
+    pub name: SmolStr,
+    /// Which events take it.
+    pub when: Match,
+    /// What becomes of them.
+    pub then: Then,
+}
+
+/// What becomes of the events of a route.
+#[derive(Clone, Debug)]
+pub enum Then {
+    /// Confirmed and counted, published nowhere.
+    Drop,
+    /// Published.
+    Publish {
+        /// Places of the connectors that must all acknowledge.
+        to: Vec<usize>,
+        /// Places of the connectors that get it as best they can.
+        also: Vec<usize>,
+        /// The topic.
+        topic: Template,
+        /// What orders events on the topic.
+        key: PartitionKey,
+    },
+}
+
+/// Which events a route takes: all conditions hold, each by at least one of its patterns; a
+/// condition without patterns holds always.
+#[derive(Clone, Debug, Default)]
+pub struct Match {
+    /// On the attribute `vodapplication`.
+    pub applications: Vec<Pattern>,
+    /// On the attribute `vodeventtype`.
+    pub events: Vec<Pattern>,
+    /// On attributes by name; an absent one is the empty text.
+    pub attributes: Vec<(SmolStr, Vec<Pattern>)>,
+}
+
+/// A topic with places to fill in.
+#[derive(Clone, Debug)]
+pub struct Template(Vec<Part>);
+
+#[derive(Clone, Debug)]
+enum Part {
+    Literal(SmolStr),
+    EventType,
+    Application,
+    SubAppId,
+}
+
+/// What becomes the attribute `partitionkey`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PartitionKey {
+    /// The event's subject.
+    #[default]
+    Subject,
+    /// The file.
+    File,
+    /// The task.
+    Task,
+    /// The application: one order for all its events.
+    Application,
+    /// None: events spread evenly.
+    None,
+}
+
+/// The longest event type that goes into a topic whole, in bytes.
+const EVENT_TYPE_LEN_MAX: usize = 120;
+
+// === impl Match ===
+
+impl Match {
+    /// Whether the event fits every condition.
+    pub fn fits(&self, event: &Event) -> bool {
+        let attribute = |name: &str| event.extension(name).unwrap_or_default();
+        holds(&self.applications, attribute("vodapplication"))
+            && holds(&self.events, attribute("vodeventtype"))
+            && self.attributes.iter().all(|(name, patterns)| {
+                let value = match name.as_str() {
+                    "type" => event.ty.as_str(),
+                    "source" => event.source.as_str(),
+                    "subject" => event.subject.as_deref().unwrap_or_default(),
+                    name => attribute(name),
+                };
+                holds(patterns, value)
+            })
+    }
+}
+
+fn holds(patterns: &[Pattern], text: &str) -> bool {
+    patterns.is_empty() || patterns.iter().any(|p| p.matches(text))
+}
+
+// === impl Template ===
+
+impl Template {
+    /// Reads `{event_type}`, `{application}` and `{sub_app_id}` in a topic name; `None` for any
+    /// other placeholder or a brace that does not belong to one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((literal, tail)) = rest.split_once('{') {
+            let (name, tail) = tail.split_once('}')?;
+            parts.push(Part::Literal(literal.into()));
+            parts.push(match name {
+                "event_type" => Part::EventType,
+                "application" => Part::Application,
+                "sub_app_id" => Part::SubAppId,
+                _ => return None,
+            });
+            rest = tail;
+        }
+        parts.push(Part::Literal(rest.into()));
+        let stray = |p: &Part| matches!(p, Part::Literal(text) if text.contains('}'));
+        if parts.iter().any(stray) { None } else { Some(Self(parts)) }
+    }
+
+    /// The topic of one event.
+    ///
+    /// # Errors
+    ///
+    /// When what is filled in makes the name longer than a topic may be.
+    pub fn fill(&self, event: &Event) -> Result<Topic, InvalidTopic> {
+        let mut name = smol_str::SmolStrBuilder::new();
+        for part in &self.0 {
+            match part {
+                Part::Literal(text) => name.push_str(text),
+                Part::EventType => {
+                    let event_type = event.extension("vodeventtype").unwrap_or_default();
+                    // The legacy format has a level of its own: `vod.v2.NewFileUpload`.
+                    let plain = event_type.strip_prefix("v2.").inspect(|_| name.push_str("v2."));
+                    name.push_str(&Topic::token(plain.unwrap_or(event_type), EVENT_TYPE_LEN_MAX));
+                }
+                Part::Application => {
+                    let application = event.extension("vodapplication").unwrap_or_default();
+                    name.push_str(&Topic::token(application, 64));
+                }
+                Part::SubAppId => {
+                    name.push_str(&Topic::token(
+                        event.extension("vodsubappid").unwrap_or_default(),
+                        20,
+                    ));
+                }
+            }
+        }
+        Topic::new(name.finish())
+    }
+}
+
+// === impl PartitionKey ===
+
+impl PartitionKey {
+    /// Gives the event its `partitionkey`, or takes it away.
+    pub fn apply(self, event: &mut Event) {
+        let key = match self {
+            Self::Subject => event.subject.clone(),
+            Self::File => event.extension("vodfileid").map(SmolStr::new),
+            Self::Task => event.extension("vodtaskid").map(SmolStr::new),
+            Self::Application => event.extension("vodapplication").map(SmolStr::new),
+            Self::None => None,
+        };
+        event.extensions.retain(|e| e.name != "partitionkey");
+        if let Some(value) = key {
+            let at = event.extensions.partition_point(|e| e.name.as_ref() < "partitionkey");
+            event.extensions.insert(at, Extension { name: "partitionkey".into(), value });
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What the bridge says of itself: logs and numbers.
+
+pub mod chain;
+pub mod metrics;
