@@ -3,6 +3,7 @@
 
 pub mod delivery;
 pub mod duplicates;
+pub mod http;
 pub mod outlet;
 pub mod route;
 pub mod telemetry;

@@ -1,0 +1,99 @@
+//! One connection: HTTP/1.1, or HTTP/2 where TLS agreed on it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, server};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use super::listener::Limits;
+use super::watch::{Watch, Watched};
+use super::{Response, listener::Service};
+
+/// The largest head of a request, in bytes.
+const HEAD_BYTES_MAX: u32 = 64 * 1024;
+
+/// Requests that one HTTP/2 connection may have under way.
+const STREAMS_MAX: u32 = 256;
+
+/// What TLS agreed on; in clear it is always HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
+}
+
+/// Serves requests until the peer, the watch or `stop` ends it; a request under way is finished
+/// unless the watch ended it. Errors of a peer are the peer's, and end with its connection.
+pub(super) async fn serve<IO, S>(
+    stream: IO,
+    version: Version,
+    service: S,
+    limits: Limits,
+    stop: CancellationToken,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service,
+{
+    let watch = Watch::begin();
+    let io = TokioIo::new(Watched::new(stream, &watch));
+    let requests = service_fn(|request: Request<Incoming>| {
+        let busy = watch.request();
+        let answer = service.call(request);
+        async move {
+            let answer = answer.await;
+            drop(busy);
+            Ok::<Response, Infallible>(answer)
+        }
+    });
+    let overdue = watch.overdue(limits.header_timeout, limits.idle_timeout);
+    match version {
+        Version::Http1 => {
+            let connection = server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(None)
+                .max_buf_size(HEAD_BYTES_MAX as usize)
+                .serve_connection(io, requests);
+            drive(connection, |c| c.graceful_shutdown(), overdue, stop).await;
+        }
+        Version::Http2 => {
+            let connection = server::conn::http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(STREAMS_MAX)
+                .max_header_list_size(HEAD_BYTES_MAX)
+                .keep_alive_interval(limits.header_timeout)
+                .keep_alive_timeout(limits.header_timeout)
+                .serve_connection(io, requests);
+            drive(connection, |c| c.graceful_shutdown(), overdue, stop).await;
+        }
+    }
+}
+
+async fn drive<C, E>(
+    connection: C,
+    shut_down: impl FnOnce(std::pin::Pin<&mut C>),
+    overdue: impl Future<Output = ()>,
+    stop: CancellationToken,
+) where
+    C: Future<Output = Result<(), E>>,
+{
+    let mut connection = pin!(connection);
+    let mut overdue = pin!(overdue);
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return,
+        () = overdue.as_mut() => return,
+        () = stop.cancelled() => {}
+    }
+    shut_down(connection.as_mut());
+    tokio::select! {
+        biased;
+        _ = connection => {}
+        () = overdue => {}
+    }
+}

@@ -1,0 +1,189 @@
+//! How long a connection may do nothing.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, sleep};
+
+/// Looks at a connection's reads and requests, and says when it has been still for too long.
+#[derive(Debug)]
+pub(super) struct Watch {
+    opened: Instant,
+    requests: AtomicUsize,
+    /// Milliseconds after `opened` plus one at which the head of a request began; 0: none has.
+    head_began: AtomicU64,
+    /// Milliseconds after `opened` at which the last request ended.
+    idle_since: AtomicU64,
+}
+
+/// A stream whose reads are seen by a [`Watch`].
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    stream: S,
+    watch: Arc<Watch>,
+}
+
+/// One request under way.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Watch>);
+
+impl Watch {
+    /// Begins as if a head had begun: a connection that says nothing has the same time as one
+    /// that says half of it.
+    pub(super) fn begin() -> Arc<Self> {
+        Arc::new(Self {
+            opened: Instant::now(),
+            requests: AtomicUsize::new(0),
+            head_began: AtomicU64::new(1),
+            idle_since: AtomicU64::new(0),
+        })
+    }
+
+    /// A request's head is complete.
+    pub(super) fn request(self: &Arc<Self>) -> Busy {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.head_began.store(0, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    /// Resolves when a head has taken longer than `head`, or nothing has come for `idle`; late by
+    /// a tenth of the shorter at most. Cancel safe.
+    pub(super) async fn overdue(&self, head: Duration, idle: Duration) {
+        let tick = (head.min(idle) / 10).max(Duration::from_millis(10));
+        loop {
+            sleep(tick).await;
+            let now = self.now_millis();
+            let still = |since: u64, limit: Duration| {
+                u128::from(now.saturating_sub(since)) >= limit.as_millis()
+            };
+            if self.requests.load(Ordering::Relaxed) > 0 {
+                continue;
+            }
+            let overdue = match self.head_began.load(Ordering::Relaxed) {
+                0 => still(self.idle_since.load(Ordering::Relaxed), idle),
+                began => still(began - 1, head),
+            };
+            if overdue {
+                return;
+            }
+        }
+    }
+
+    fn now_millis(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn saw_bytes(&self) {
+        if self.requests.load(Ordering::Relaxed) == 0
+            && self.head_began.load(Ordering::Relaxed) == 0
+        {
+            self.head_began.store(self.now_millis() + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.idle_since.store(self.0.now_millis(), Ordering::Relaxed);
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+// === impl Watched ===
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, watch: &Arc<Watch>) -> Self {
+        Self { stream, watch: Arc::clone(watch) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.watch.saw_bytes();
+        }
+        poll
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const HEAD: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(75);
+
+    async fn is_overdue_within(watch: &Watch, limit: Duration) -> bool {
+        timeout(limit, watch.overdue(HEAD, IDLE)).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_says_nothing_has_the_time_of_a_head() {
+        let watch = Watch::begin();
+        assert!(!is_overdue_within(&watch, HEAD - Duration::from_secs(1)).await);
+        assert!(is_overdue_within(&watch, Duration::from_secs(3)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_under_way_is_never_overdue_and_idleness_begins_at_its_end() {
+        let watch = Watch::begin();
+        let busy = watch.request();
+        assert!(!is_overdue_within(&watch, IDLE * 10).await);
+        drop(busy);
+        assert!(!is_overdue_within(&watch, IDLE - Duration::from_secs(2)).await);
+        assert!(is_overdue_within(&watch, Duration::from_secs(4)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_byte_of_the_next_head_shortens_the_time() {
+        let watch = Watch::begin();
+        drop(watch.request());
+        let mut stream = Watched::new(&b"POST"[..], &watch);
+        stream.read_u8().await.unwrap();
+        assert!(is_overdue_within(&watch, HEAD + Duration::from_secs(2)).await);
+    }
+}
