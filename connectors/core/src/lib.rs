@@ -12,11 +12,13 @@
 mod connector;
 mod durability;
 mod event;
+mod json;
 mod timestamp;
 mod topic;
 
 pub use connector::{BoxError, Cause, Connector, PublishError, Unavailable};
 pub use durability::{Answer, Durability, Fault, Provenance, Survives};
 pub use event::{ContentDigest, ContentType, Event, Extension, KnownBy, SPEC_VERSION};
+pub use json::to_json;
 pub use timestamp::Timestamp;
 pub use topic::{InvalidTopic, TOPIC_LEN_MAX, Topic};
