@@ -1,0 +1,11 @@
+//! What the crate promises of VOD's events, through its public face.
+#![allow(clippy::unwrap_used, reason = "clippy excuses test functions, not what they call")]
+
+mod envelope;
+mod hostile;
+mod identity;
+mod properties;
+mod readme;
+mod samples;
+mod sign;
+mod support;
