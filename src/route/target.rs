@@ -61,6 +61,11 @@ impl Target {
         self.breakers.open()
     }
 
+    /// Says whether the broker answers, for the metrics.
+    pub(crate) fn set_up(&self, up: bool) {
+        self.publishing.set_up(up);
+    }
+
     /// Counts a best-effort event for which there was no room.
     pub(super) fn skip(&self) {
         self.publishing.skipped();
