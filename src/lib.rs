@@ -4,6 +4,7 @@
 pub mod delivery;
 pub mod duplicates;
 pub mod http;
+pub mod normalize;
 pub mod outlet;
 pub mod route;
 pub mod telemetry;

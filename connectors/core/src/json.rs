@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn json_data_is_a_member_and_numbers_are_as_written() {
-        let json = to_json(&event(ContentType::Json, b" {\"FileId\":\n 18446744073709551617.10}\n"));
+        let json =
+            to_json(&event(ContentType::Json, b" {\"FileId\":\n 18446744073709551617.10}\n"));
         let text = std::str::from_utf8(&json).unwrap();
         assert!(text.ends_with(r#","data":{"FileId":  18446744073709551617.10}}"#), "{text}");
         assert!(!text.contains('\n'));

@@ -1,0 +1,2 @@
+//! tests
+mod cloud_events;
