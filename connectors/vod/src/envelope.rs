@@ -150,8 +150,10 @@ impl Envelope {
         }
         let text = String::from_utf8_lossy(message);
         let Ok(mut members) = read(&text) else { return Self::default() };
-        // A handle that was not UTF-8 names no event that VOD knows.
-        members.retain(|member| !member.value.contains(char::REPLACEMENT_CHARACTER));
+        if matches!(text, Cow::Owned(_)) {
+            // What was not UTF-8 is not what VOD sent: no handle that it knows.
+            members.retain(|member| !member.value.contains(char::REPLACEMENT_CHARACTER));
+        }
         Self::of(&members)
     }
 

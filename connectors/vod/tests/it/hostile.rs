@@ -168,6 +168,7 @@ fn whatever_it_is_its_envelope_can_be_looked_for() {
         (b"{\"EventHandle\":\"h\",\"A\":1,\"A\":2}", Some("h")),
         (b"{\"EventHandle\":\"h\",\"EventHandle\":\"i\"}", None),
         (b"{\"EventHandle\":\"\xFF\"}", None),
+        ("{\"EventHandle\":\"\u{FFFD}\"}".as_bytes(), Some("\u{FFFD}")),
         (b"{\"EventHandle\":\"\"}", None),
         (b"{\"EventHandle\":null}", None),
         (b"{\"EventHandle\":\"h\"", None),
