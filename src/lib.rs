@@ -1,1 +1,2 @@
 //! vodbridge
+pub mod config;
