@@ -119,6 +119,18 @@ impl Normalizer {
         }
     }
 
+    /// An empty event of each type of the catalogue: what routes lead where can be asked of these.
+    pub fn examples(self) -> impl Iterator<Item = Event> {
+        let reception =
+            Reception { mode: Mode::callback, at: Timestamp::default(), trace: Trace::default() };
+        catalogue::ENTRIES.iter().filter_map(move |entry| {
+            let message =
+                format!(r#"{{"EventType":"{}","{}":{{}}}}"#, entry.event_type(), entry.member);
+            let message = Bytes::from(message);
+            Some(self.event(Content::read(&message).ok()?, &message, &reception))
+        })
+    }
+
     /// The dead letter that a message becomes which is no event.
     pub fn unrecognized(&self, why: &NoEvent, message: &Bytes, reception: &Reception) -> Event {
         let mut digest = [0; 8];

@@ -13,12 +13,12 @@
 mod backoff;
 mod breaker;
 mod letter;
-mod pattern;
 mod plan;
 mod progress;
 mod target;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -30,8 +30,7 @@ use tracing::{error, warn};
 use vodbridge_core::{Event, Topic};
 
 pub use letter::Letters;
-pub use pattern::Pattern;
-pub use plan::{Match, PartitionKey, Route, Template, Then};
+pub use plan::{Match, PartitionKey, Route, Then};
 pub use progress::{CONNECTORS_MAX, Progress};
 pub use target::Target;
 
@@ -101,6 +100,30 @@ impl Router {
         &self.targets
     }
 
+    /// For each connector, whether some route waits for it.
+    pub fn required(&self) -> Vec<bool> {
+        let waited_for = self.routes.iter().flat_map(|route| match &route.then {
+            Then::Publish { to, .. } => to.as_slice(),
+            Then::Drop => &[],
+        });
+        let mut required = vec![false; self.targets.len()];
+        waited_for.for_each(|&connector| required[connector] = true);
+        required
+    }
+
+    /// For each connector, the topics that these events would have there.
+    pub fn topics(&self, events: impl Iterator<Item = Event>) -> Vec<Vec<Topic>> {
+        let mut topics = vec![BTreeSet::new(); self.targets.len()];
+        for mut event in events {
+            if let Plan::Publish { to, also, topic, .. } = self.plan(&mut event) {
+                for &connector in to.iter().chain(also) {
+                    topics[connector].insert(topic.clone());
+                }
+            }
+        }
+        topics.into_iter().map(|topics| topics.into_iter().collect()).collect()
+    }
+
     /// Where the dead letters go.
     pub fn letters(&self) -> &Letters {
         &self.letters
@@ -115,7 +138,7 @@ impl Router {
             Then::Drop => Plan::Drop(route),
             Then::Publish { to, also, topic, key } => {
                 key.apply(event);
-                match topic.fill(event) {
+                match plan::topic(topic, event) {
                     Ok(topic) => Plan::Publish { route, to, also, topic },
                     Err(why) => Plan::Letter { reason: "topic", detail: why.to_string() },
                 }

@@ -1,4 +1,5 @@
 //! What the bridge says of itself: logs and numbers.
 
 pub mod chain;
+pub mod logs;
 pub mod metrics;

@@ -1,9 +1,9 @@
 //! Where an event goes: the first route that matches it, and the topic it has there.
 
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 use vodbridge_core::{Event, Extension, InvalidTopic, Topic};
 
-use super::pattern::Pattern;
+use crate::config::{EVENT_TYPE_LEN_MAX, Pattern, TopicTemplate};
 
 /// Which events go to which connectors, under which topic.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub enum Then {
         /// Places of the connectors that get it as best they can.
         also: Vec<usize>,
         /// The topic.
-        topic: Template,
+        topic: TopicTemplate,
         /// What orders events on the topic.
         key: PartitionKey,
     },
@@ -46,18 +46,6 @@ pub struct Match {
     pub attributes: Vec<(SmolStr, Vec<Pattern>)>,
 }
 
-/// A topic with places to fill in.
-#[derive(Clone, Debug)]
-pub struct Template(Vec<Part>);
-
-#[derive(Clone, Debug)]
-enum Part {
-    Literal(SmolStr),
-    EventType,
-    Application,
-    SubAppId,
-}
-
 /// What becomes the attribute `partitionkey`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PartitionKey {
@@ -73,9 +61,6 @@ pub enum PartitionKey {
     /// None: events spread evenly.
     None,
 }
-
-/// The longest event type that goes into a topic whole, in bytes.
-const EVENT_TYPE_LEN_MAX: usize = 120;
 
 // === impl Match ===
 
@@ -101,60 +86,24 @@ fn holds(patterns: &[Pattern], text: &str) -> bool {
     patterns.is_empty() || patterns.iter().any(|p| p.matches(text))
 }
 
-// === impl Template ===
-
-impl Template {
-    /// Reads `{event_type}`, `{application}` and `{sub_app_id}` in a topic name; `None` for any
-    /// other placeholder or a brace that does not belong to one.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some((literal, tail)) = rest.split_once('{') {
-            let (name, tail) = tail.split_once('}')?;
-            parts.push(Part::Literal(literal.into()));
-            parts.push(match name {
-                "event_type" => Part::EventType,
-                "application" => Part::Application,
-                "sub_app_id" => Part::SubAppId,
-                _ => return None,
-            });
-            rest = tail;
-        }
-        parts.push(Part::Literal(rest.into()));
-        let stray = |p: &Part| matches!(p, Part::Literal(text) if text.contains('}'));
-        if parts.iter().any(stray) { None } else { Some(Self(parts)) }
-    }
-
-    /// The topic of one event.
-    ///
-    /// # Errors
-    ///
-    /// When what is filled in makes the name longer than a topic may be.
-    pub fn fill(&self, event: &Event) -> Result<Topic, InvalidTopic> {
-        let mut name = smol_str::SmolStrBuilder::new();
-        for part in &self.0 {
-            match part {
-                Part::Literal(text) => name.push_str(text),
-                Part::EventType => {
-                    let event_type = event.extension("vodeventtype").unwrap_or_default();
-                    // The legacy format has a level of its own: `vod.v2.NewFileUpload`.
-                    let plain = event_type.strip_prefix("v2.").inspect(|_| name.push_str("v2."));
-                    name.push_str(&Topic::token(plain.unwrap_or(event_type), EVENT_TYPE_LEN_MAX));
-                }
-                Part::Application => {
-                    let application = event.extension("vodapplication").unwrap_or_default();
-                    name.push_str(&Topic::token(application, 64));
-                }
-                Part::SubAppId => {
-                    name.push_str(&Topic::token(
-                        event.extension("vodsubappid").unwrap_or_default(),
-                        20,
-                    ));
-                }
-            }
-        }
-        Topic::new(name.finish())
-    }
+/// The topic of an event.
+///
+/// # Errors
+///
+/// When what is filled in makes the name longer than a topic may be.
+pub(super) fn topic(template: &TopicTemplate, event: &Event) -> Result<Topic, InvalidTopic> {
+    let event_type = event.extension("vodeventtype").unwrap_or_default();
+    // The legacy format has a level of its own: `vod.v2.NewFileUpload`.
+    let (legacy, plain) = match event_type.strip_prefix("v2.") {
+        Some(plain) => ("v2.", plain),
+        None => ("", event_type),
+    };
+    let token = Topic::token(plain, EVENT_TYPE_LEN_MAX - legacy.len());
+    template.render(
+        &format_smolstr!("{legacy}{token}"),
+        event.extension("vodapplication").unwrap_or_default(),
+        event.extension("vodsubappid"),
+    )
 }
 
 // === impl PartitionKey ===

@@ -1,0 +1,91 @@
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::report::Report;
+use super::tree::Path;
+use super::{Size, duration};
+
+/// The embedded journal's store on this machine's disk.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journal {
+    /// The directory it lies in; made if it is missing.
+    pub path: PathBuf,
+    /// How large it may become. At least 16MiB.
+    pub size_max: Size,
+    /// How large its write-ahead log may become before it takes nothing more for a while. At
+    /// least 1MiB, and no larger than `size_max`.
+    pub wal_max: Size,
+}
+
+/// What is remembered of events that were delivered, to recognize those that come again.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Duplicates {
+    /// How long an event is remembered.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Text")]
+    pub window: Duration,
+    /// How many events are remembered; the oldest are forgotten first.
+    pub entries_max: NonZeroUsize,
+}
+
+const SIZE_MAX_LEAST: Size = Size::mebibytes(16);
+const WAL_MAX_LEAST: Size = Size::mebibytes(1);
+const ENTRIES_MAX_MOST: usize = 10_000_000;
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("./vodbridge-data"),
+            size_max: Size::mebibytes(1024),
+            wal_max: Size::mebibytes(64),
+        }
+    }
+}
+
+impl Default for Duplicates {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(10 * 60),
+            entries_max: NonZeroUsize::new(200_000).expect("not zero"),
+        }
+    }
+}
+
+// === checks ===
+
+impl Journal {
+    pub(super) fn check(&self, at: &Path, report: &mut Report<'_>) {
+        let path = &self.path;
+        report.expect(!path.as_os_str().is_empty(), &at.join("path"), "expected a directory");
+        report.expect(
+            self.size_max >= SIZE_MAX_LEAST,
+            &at.join("size_max"),
+            format!("found {}, expected at least {SIZE_MAX_LEAST}", self.size_max),
+        );
+        report.expect(
+            self.wal_max >= WAL_MAX_LEAST && self.wal_max <= self.size_max,
+            &at.join("wal_max"),
+            format!(
+                "found {}, expected at least {WAL_MAX_LEAST} and no more than size_max ({})",
+                self.wal_max, self.size_max
+            ),
+        );
+    }
+}
+
+impl Duplicates {
+    pub(super) fn check(&self, at: &Path, report: &mut Report<'_>) {
+        duration::check(self.window, duration::DAY, &at.join("window"), report);
+        report.expect(
+            self.entries_max.get() <= ENTRIES_MAX_MOST,
+            &at.join("entries_max"),
+            format!("found {}, expected at most {ENTRIES_MAX_MOST}", self.entries_max),
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! The configuration as a whole, from the text to what is made of it.
+
+mod errors;
+mod examples;
+mod variables;

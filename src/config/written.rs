@@ -1,0 +1,128 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::application::{self, WrittenApplication};
+use super::outgoing::WrittenDeadLetter;
+use super::report::Report;
+use super::route::{self, Known, WrittenRoute};
+use super::tree::Path;
+use super::{
+    Admin, CloudEvents, Config, Connector, Duplicates, Http, Journal, Limits, Log, connector,
+    duration,
+};
+
+/// The configuration of vodbridge.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Configuration")]
+pub(super) struct Written {
+    /// Where callbacks come in.
+    http: Http,
+    /// Where operators and probes look in.
+    admin: Admin,
+    /// The VOD applications, by names of your choice: `a-z 0-9 _ -`, at most 64 characters. The
+    /// name is a label of metrics and may stand in topics.
+    applications: BTreeMap<String, WrittenApplication>,
+    /// What the whole process may hold at once.
+    limits: Limits,
+    /// Where events go out, by names of your choice. At most 64.
+    connectors: BTreeMap<String, Connector>,
+    /// Which events go to which connectors; the first that matches is taken, and what none
+    /// matches goes to the dead letters. Default: everything to every connector.
+    routes: Option<Vec<WrittenRoute>>,
+    /// Where an event goes that a connector refuses or no route matches.
+    dead_letter: WrittenDeadLetter,
+    /// The embedded journal.
+    journal: Journal,
+    /// How events that come again are recognized.
+    duplicates: Duplicates,
+    /// What CloudEvents are made of.
+    cloudevents: CloudEvents,
+    /// How long stopping may take; what is owed by then is given back. More than `drain_delay`,
+    /// at most 1h.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Text")]
+    grace: Duration,
+    /// How long events are still taken in after the signal to stop, while load balancers learn
+    /// of it. It is a part of `grace`.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Text")]
+    drain_delay: Duration,
+    /// What is logged.
+    log: Log,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            http: Http::default(),
+            admin: Admin::default(),
+            applications: application::default_applications(),
+            limits: Limits::default(),
+            connectors: connector::default_connectors(),
+            routes: None,
+            dead_letter: WrittenDeadLetter::default(),
+            journal: Journal::default(),
+            duplicates: Duplicates::default(),
+            cloudevents: CloudEvents::default(),
+            grace: Duration::from_secs(25),
+            drain_delay: Duration::ZERO,
+            log: Log::default(),
+        }
+    }
+}
+
+impl Written {
+    /// What types cannot say of the configuration. `connectors` are the names of all that are
+    /// written, those included that could not be read. The result is of use only if nothing was
+    /// reported.
+    pub(super) fn check(
+        self,
+        connectors_written: &BTreeSet<String>,
+        report: &mut Report<'_>,
+    ) -> Config {
+        let at = |key: &str| Path::default().join(key);
+        self.http.check(&at("http"), report);
+        self.admin.check(&at("admin"), &self.http, report);
+        self.limits.check(&at("limits"), report);
+        self.journal.check(&at("journal"), report);
+        self.duplicates.check(&at("duplicates"), report);
+        self.cloudevents.check(&at("cloudevents"), report);
+        duration::check(self.grace, duration::HOUR, &at("grace"), report);
+        report.expect(
+            self.drain_delay < self.grace || self.grace.is_zero(),
+            &at("drain_delay"),
+            format!(
+                "found {}, expected less than grace ({})",
+                humantime::format_duration(self.drain_delay),
+                humantime::format_duration(self.grace),
+            ),
+        );
+        let mut names: BTreeSet<String> = self.connectors.keys().cloned().collect();
+        let applications =
+            application::check(self.applications, &self.limits, &at("applications"), report);
+        let connectors = connector::check(self.connectors, &at("connectors"), report);
+        names.extend(connectors_written.iter().cloned());
+        let known = Known { applications: &applications, connectors: &names };
+        let routes = route::check(self.routes, &known, &at("routes"), report);
+        let dead_letter = self.dead_letter.check(&known, &at("dead_letter"), report);
+        Config {
+            http: self.http,
+            admin: self.admin,
+            applications,
+            limits: self.limits,
+            connectors,
+            routes,
+            dead_letter,
+            journal: self.journal,
+            duplicates: self.duplicates,
+            cloudevents: self.cloudevents,
+            grace: self.grace,
+            drain_delay: self.drain_delay,
+            log: self.log,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A journal at its limit, and a disk at its end: 503, never a 200 without its event.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use tempfile::TempDir;
+use vodsim::callback::{self, Report, Sender};
+
+use crate::program::{Home, PATH, Program};
+
+/// Posts so many callbacks and returns what was answered.
+fn storm(program: &Program, numbers: std::ops::Range<u64>) -> Report {
+    Sender::new(program.callbacks).path(PATH).connections(32).numbers(numbers).run()
+}
+
+/// Every 200 of these reports has its event in the journal.
+fn assert_kept(home: &Home, reports: &[&Report]) {
+    let events = home.listed(&["events"]);
+    let stored: HashSet<&str> = events.iter().map(|e| e["vodfileid"].as_str().unwrap()).collect();
+    for n in reports.iter().flat_map(|r| r.confirmed()) {
+        assert!(stored.contains(callback::file_id(n).as_str()), "callback {n} is gone");
+    }
+}
+
+#[test]
+fn a_journal_at_its_limit_answers_503_and_goes_on_when_there_is_room() {
+    let home = Home::new("JOURNAL , size_max: 16MiB\n");
+    let program = home.start();
+    let filling = storm(&program, 0..20_000);
+    assert!(filling.confirmed().count() > 1000, "the journal took nothing");
+    assert!(filling.answered(503) > 0, "the limit was never reached");
+    assert_kept(&home, &[&filling]);
+    assert_eq!(program.unaccounted(), 0.0);
+    assert!(program.terminate().success());
+
+    // More room, by the operator's hand.
+    home.configure("JOURNAL , size_max: 64MiB\n");
+    let program = home.start();
+    let after = storm(&program, 20_000..21_000);
+    assert_eq!(after.confirmed().count(), 1000);
+    assert_kept(&home, &[&filling, &after]);
+    assert!(program.terminate().success());
+
+    // Or the oldest events make room.
+    home.configure(
+        "JOURNAL , size_max: 16MiB\nconnectors: { journal: { type: journal, keep: newest } }\n",
+    );
+    let program = home.start();
+    let newest = storm(&program, 30_000..60_000);
+    assert_eq!(newest.confirmed().count(), 30_000, "{newest:?}");
+    let last = storm(&program, 60_000..60_500);
+    assert_kept(&home, &[&last]);
+    assert!(program.terminate().success());
+}
+
+/// A file system of its own, as large as we say; root only.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = format!("size={size}");
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(folder.path())
+            .status();
+        assert!(
+            mount.is_ok_and(|s| s.success()),
+            "this test mounts a small file system and so needs root: run it as root"
+        );
+        Self(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A file that takes what is left.
+    fn fill(&self) -> PathBuf {
+        let path = self.path().join("somebody-elses-file");
+        let status = Command::new("dd")
+            .arg("if=/dev/zero")
+            .arg(format!("of={}", path.display()))
+            .arg("bs=64k")
+            .stderr(Stdio::null())
+            .status();
+        assert!(!status.unwrap().success(), "the disk should have become full");
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: the program may still be ending.
+        Command::new("umount").arg("-l").arg(self.path()).status().ok();
+    }
+}
+
+#[test]
+fn a_full_disk_answers_503_and_goes_on_when_there_is_room() {
+    let disk = SmallDisk::mount("48m");
+    let journal = disk.path().join("journal");
+    let home = Home::with_journal(tempfile::tempdir().unwrap(), journal, "");
+    let program = home.start();
+    let before = storm(&program, 0..2000);
+    assert_eq!(before.confirmed().count(), 2000);
+    let filler = disk.fill();
+    let during = storm(&program, 2000..30_000);
+    assert!(during.answered(503) > 0, "the disk was never full: {during:?}");
+    assert_kept(&home, &[&before, &during]);
+    fs::remove_file(filler).unwrap();
+    // The breaker probes by itself, at the latest after its longest wait.
+    let deadline = std::time::SystemTime::now() + crate::program::PATIENCE;
+    let mut n = 30_000;
+    while storm(&program, n..n + 1).confirmed().count() == 0 {
+        assert!(std::time::SystemTime::now() < deadline, "no recovery");
+        n += 1;
+        thread::yield_now();
+    }
+    let after = storm(&program, 900_000..900_500);
+    assert_eq!(after.confirmed().count(), 500, "{after:?}");
+    assert_kept(&home, &[&before, &during, &after]);
+    assert_eq!(program.unaccounted(), 0.0);
+    program.kill();
+    // And nothing is corrupt.
+    let program = home.start();
+    assert_kept(&home, &[&before, &during, &after]);
+    assert!(program.terminate().success());
+}

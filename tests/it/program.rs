@@ -1,0 +1,296 @@
+//! The program itself, started by a test on free ports with a journal of its own, and killed on
+//! drop.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Nothing in these tests takes longer, and a wait that does has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The path of the callbacks where the configuration says nothing else.
+pub(crate) const PATH: &str = "/vod/default";
+
+/// A running bridge.
+pub(crate) struct Program {
+    child: Child,
+    lines: Receiver<Value>,
+    reader: Option<JoinHandle<Vec<Value>>>,
+    pub(crate) callbacks: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    home: Home,
+}
+
+/// A configuration file and a journal, which outlive the program.
+#[derive(Clone)]
+pub(crate) struct Home(std::sync::Arc<Folder>);
+
+struct Folder {
+    folder: TempDir,
+    journal: PathBuf,
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+// === impl Home ===
+
+impl Home {
+    /// A home whose configuration adds `yaml` to free ports and a journal in it.
+    pub(crate) fn new(yaml: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("journal");
+        Self::with_journal(folder, journal, yaml)
+    }
+
+    /// The same, with the journal somewhere else.
+    pub(crate) fn with_journal(folder: TempDir, journal: PathBuf, yaml: &str) -> Self {
+        let home = Self(std::sync::Arc::new(Folder { folder, journal }));
+        home.configure(yaml);
+        home
+    }
+
+    /// Writes the configuration anew; `journal:` keys go into the flow mapping `JOURNAL`.
+    pub(crate) fn configure(&self, yaml: &str) {
+        let (journal_keys, rest) = match yaml.strip_prefix("JOURNAL ") {
+            Some(rest) => rest.split_once('\n').unwrap_or((rest, "")),
+            None => ("", yaml),
+        };
+        let text = format!(
+            "http: {{ listen: \"127.0.0.1:0\"{} }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\n\
+             journal: {{ path: {:?}{journal_keys} }}\nlog: {{ format: json }}\n{}",
+            if rest.contains("HTTP ") {
+                rest.lines().find_map(|l| l.strip_prefix("HTTP ")).unwrap_or_default()
+            } else {
+                ""
+            },
+            self.0.journal,
+            rest.lines().filter(|l| !l.starts_with("HTTP ")).collect::<Vec<_>>().join("\n"),
+        );
+        fs::write(self.config(), text).unwrap();
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.0.folder.path().join("vodbridge.yaml")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.folder.path()
+    }
+
+    /// Runs a subcommand on this home's configuration, and waits for it.
+    pub(crate) fn vodbridge(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vodbridge"));
+        command.args(arguments).arg("--config").arg(self.config()).stdin(Stdio::null());
+        command.output().unwrap()
+    }
+
+    /// What a listing prints, as values.
+    pub(crate) fn listed(&self, arguments: &[&str]) -> Vec<Value> {
+        let format = ["--format", "json", "--oldest-first", "--limit", "1000000"];
+        let output = self.vodbridge(&[arguments, &format].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Starts the bridge and waits until it listens.
+    pub(crate) fn start(&self) -> Program {
+        self.try_start().unwrap_or_else(|log| panic!("the bridge did not start: {log:#?}"))
+    }
+
+    /// Starts the bridge; what it logged if it ended instead.
+    pub(crate) fn try_start(&self) -> Result<Program, Vec<Value>> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_vodbridge"))
+            .arg("run")
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (send, lines) = channel();
+        let reader = thread::spawn(move || {
+            let mut log = Vec::new();
+            for line in stderr.lines().map_while(Result::ok) {
+                let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                log.push(line.clone());
+                // A test that has seen enough listens no more.
+                send.send(line).ok();
+            }
+            log
+        });
+        let unknown = SocketAddr::from(([0; 4], 0));
+        let reader = Some(reader);
+        let home = self.clone();
+        let mut program =
+            Program { child, lines, reader, callbacks: unknown, admin: unknown, home };
+        for (what, address) in [("callbacks", 0), ("/livez", 1)] {
+            let Some(line) = program.wait_for_line(what) else { return Err(program.end().1) };
+            let found = line["address"].as_str().unwrap().parse().unwrap();
+            *[&mut program.callbacks, &mut program.admin][address] = found;
+        }
+        Ok(program)
+    }
+}
+
+// === impl Program ===
+
+impl Program {
+    /// A bridge with defaults and a home of its own.
+    pub(crate) fn with_defaults() -> Self {
+        Home::new("").start()
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The next log line whose message contains `text`; none if the program ends before.
+    pub(crate) fn wait_for_line(&self, text: &str) -> Option<Value> {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            if line["message"].as_str().is_some_and(|m| m.contains(text)) {
+                return Some(line);
+            }
+        }
+        None
+    }
+
+    /// Posts a body and reads the answer.
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Reply {
+        self.request("POST", path, &[], body)
+    }
+
+    /// Sends any request with a `Content-Length`.
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
+        let mut bytes = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            bytes += &format!("{name}: {value}\r\n");
+        }
+        bytes += &format!("Content-Length: {}\r\n\r\n", body.len());
+        raw(self.callbacks, &[bytes.as_bytes(), body].concat()).expect("an answer")
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        raw(self.admin, request.as_bytes()).expect("an answer")
+    }
+
+    /// The sum of a metric over its series whose labels contain `labels`.
+    pub(crate) fn metric(&self, name: &str, labels: &str) -> f64 {
+        let text = self.get("/metrics").body;
+        let series = text.lines().filter(|l| {
+            l.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && l.contains(labels)
+        });
+        series.map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+
+    /// Received less settled, in flight and waiting: what may never be unequal to zero at rest.
+    pub(crate) fn unaccounted(&self) -> f64 {
+        self.metric("vodbridge_received_total", "") + self.metric("vodbridge_recovered_total", "")
+            - self.metric("vodbridge_settled_total", "")
+            - self.metric("vodbridge_in_flight", "")
+            - self.metric("vodbridge_waiting", "")
+    }
+
+    /// A field of /proc/PID/status in KiB: VmRSS, VmHWM.
+    pub(crate) fn memory_kib(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|l| l.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.end().0
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.end();
+    }
+
+    /// Waits for the end, which something else brings about; the status and the whole log.
+    pub(crate) fn end(&mut self) -> (ExitStatus, Vec<Value>) {
+        let status = self.child.wait().unwrap();
+        let log = self.reader.take().map(|r| r.join().unwrap()).unwrap_or_default();
+        (status, log)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Sends bytes and reads one answer; none if the connection closes without one.
+pub(crate) fn raw(to: SocketAddr, bytes: &[u8]) -> Option<Reply> {
+    let mut stream = connect(to);
+    // Who refuses a body may close before all of it is sent.
+    stream.write_all(bytes).ok();
+    reply(&mut stream)
+}
+
+pub(crate) fn connect(to: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(to).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Reads one answer to its `Content-Length`.
+pub(crate) fn reply(stream: &mut TcpStream) -> Option<Reply> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
+            let head = String::from_utf8(bytes[..at].to_vec()).unwrap();
+            let length = head
+                .lines()
+                .filter_map(|l| l.split_once(':'))
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                .map_or(0, |(_, value)| value.trim().parse().unwrap());
+            if bytes.len() >= at + 4 + length {
+                let body = String::from_utf8_lossy(&bytes[at + 4..at + 4 + length]).into_owned();
+                let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+                return Some(Reply { status, head, body });
+            }
+        }
+        match stream.read(&mut chunk) {
+            Ok(n) if n > 0 => bytes.extend_from_slice(&chunk[..n]),
+            Ok(_) | Err(_) => return None,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! SIGTERM, once and twice, and starts that cannot be.
+
+use std::fs;
+use std::thread;
+
+use rustix::process::Signal;
+use vodsim::callback::Sender;
+
+use crate::program::{Home, PATH, Program};
+
+#[test]
+fn a_stop_under_load_drops_nothing_that_was_answered_and_ends_in_order() {
+    let home = Home::new("");
+    let program = home.start();
+    let storm = Sender::new(program.callbacks)
+        .path(PATH)
+        .connections(16)
+        .numbers(0..1_000_000)
+        .stop_at_disconnect();
+    let storm = thread::spawn(move || storm.run());
+    while program.metric("vodbridge_settled_total", "") < 2000.0 {
+        thread::yield_now();
+    }
+    let status = program.terminate();
+    assert_eq!(status.code(), Some(0));
+    let report = storm.join().unwrap();
+    let stored = home.listed(&["events"]).len();
+    let answered = report.confirmed().count();
+    assert!(answered >= 2000);
+    assert_eq!(stored, answered, "everything taken in was answered, and everything answered kept");
+}
+
+#[test]
+fn readiness_turns_red_before_anything_else_stops() {
+    let program = Home::new("drain_delay: 30s\ngrace: 60s\n").start();
+    assert_eq!(program.get("/livez").status, 200);
+    while program.get("/readyz").status != 200 {
+        thread::yield_now();
+    }
+    program.signal(Signal::TERM);
+    program.wait_for_line("draining").unwrap();
+    let ready = program.get("/readyz");
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.contains("draining"), "{}", ready.body);
+    let event = br#"{"EventType":"X","XEvent":{"TaskId":"1"}}"#;
+    assert_eq!(program.post(PATH, event).status, 200, "until the endpoints have forgotten us");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut program = Home::new("drain_delay: 50s\ngrace: 60s\n").start();
+    program.signal(Signal::TERM);
+    program.wait_for_line("draining").unwrap();
+    program.signal(Signal::TERM);
+    assert_eq!(program.end().0.code(), Some(0), "nothing was owed");
+}
+
+#[test]
+fn a_directory_that_cannot_be_a_journal_says_so_at_start_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, b"not a directory").unwrap();
+    let missing = folder.path().join("no/such/place");
+    for (name, journal) in [("a file", file), ("a missing parent", missing)] {
+        let home = Home::with_journal(tempfile::tempdir().unwrap(), journal.clone(), "");
+        let log = home.try_start().err().unwrap_or_else(|| panic!("{name}: it started"));
+        let error = log.iter().find_map(|l| l["error"].as_str()).unwrap();
+        assert!(error.contains(journal.to_str().unwrap()), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_second_bridge_on_the_same_journal_is_refused() {
+    let home = Home::new("");
+    let first = home.start();
+    let log = home.try_start().err().expect("it started");
+    let error = log.iter().find_map(|l| l["error"].as_str()).unwrap();
+    assert!(error.contains("another"), "{error}");
+    first.kill();
+    // The kernel gives the lock back.
+    assert!(home.start().terminate().success());
+}
+
+#[test]
+fn a_wrong_configuration_starts_nothing_and_reports_every_error() {
+    let home = Home::new("");
+    fs::write(home.config(), "http: { lisen: 1 }\njournal: { size_max: lots }\n").unwrap();
+    let output = home.vodbridge(&["run"]);
+    assert_eq!(output.status.code(), Some(64));
+    let text = String::from_utf8(output.stderr).unwrap();
+    for part in ["vodbridge.yaml:1:", "http.lisen", "listen", "vodbridge.yaml:2:", "journal.size_max"] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    assert!(!home.path().join("journal").exists());
+}
+
+#[test]
+fn the_defaults_run() {
+    let program = Program::with_defaults();
+    let ready = loop {
+        let ready = program.get("/readyz");
+        if ready.status == 200 {
+            break ready;
+        }
+        thread::yield_now();
+    };
+    let ready: serde_json::Value = serde_json::from_str(&ready.body).unwrap();
+    assert_eq!(ready["status"], "ready");
+    assert_eq!(ready["connectors"]["journal"]["survives"]["process"]["answer"], "yes");
+}
