@@ -21,10 +21,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
+use vodbridge_core::Topic;
 use vodbridge_journal::{OpenError, Store};
 
 use crate::admin::{Admin, View};
-use crate::config::{Config, Data};
+use crate::config::{Application, Config, Data, Name};
 use crate::duplicates::Duplicates;
 use crate::health::Health;
 use crate::http::{self, BindError, Listener, Tls, TlsError, body};
@@ -136,15 +137,7 @@ impl App {
                     room_timeout: callback.answer_within,
                     room: Arc::clone(&process_room),
                 },
-                normalizer: Normalizer::new(
-                    name.as_str(),
-                    application.sub_app_id.map(NonZeroU64::get),
-                    &config.cloudevents.type_prefix,
-                    match config.cloudevents.data {
-                        Data::Payload => DataForm::Payload,
-                        Data::Content => DataForm::Content,
-                    },
-                ),
+                normalizer: normalizer(config, name, application),
                 outlet,
                 intake: metrics.intake(name.as_str(), Mode::callback, &event_types()),
                 answers: Answers::new(&metrics, name.as_str()),
@@ -247,14 +240,27 @@ impl App {
 
 /// A look at each connector, with the topics that routes lead to there.
 fn health(router: &Router, config: &Config) -> Vec<Arc<Health>> {
-    let required = router.required();
-    let topics = router.topics(config.applications.iter().flat_map(|(name, application)| {
-        let sub_app_id = application.sub_app_id.map(NonZeroU64::get);
-        let prefix = &config.cloudevents.type_prefix;
-        Normalizer::new(name.as_str(), sub_app_id, prefix, DataForm::Payload).examples()
-    }));
+    let examples = config
+        .applications
+        .iter()
+        .flat_map(|(name, application)| normalizer(config, name, application).examples());
+    let routes = router.routes();
+    let topics = routes.topics(router.targets().len(), examples);
     let targets = router.targets().iter().zip(topics).enumerate();
-    targets.map(|(n, (t, topics))| Health::new(Arc::clone(t), topics, required[n])).collect()
+    let look = |(n, (target, topics)): (usize, (&Arc<Target>, Vec<Topic>))| {
+        Health::new(Arc::clone(target), topics, routes.waits_for(n))
+    };
+    targets.map(look).collect()
+}
+
+/// How the messages of an application become events.
+pub fn normalizer(config: &Config, name: &Name, application: &Application) -> Normalizer {
+    let data = match config.cloudevents.data {
+        Data::Payload => DataForm::Payload,
+        Data::Content => DataForm::Content,
+    };
+    let sub_app_id = application.sub_app_id.map(NonZeroU64::get);
+    Normalizer::new(name.as_str(), sub_app_id, &config.cloudevents.type_prefix, data)
 }
 
 /// Resolves at a signal; never when there can be none any more.

@@ -15,10 +15,10 @@ mod breaker;
 mod letter;
 mod plan;
 mod progress;
+mod routes;
 mod target;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -30,8 +30,9 @@ use tracing::{error, warn};
 use vodbridge_core::{Event, Topic};
 
 pub use letter::Letters;
-pub use plan::{Match, PartitionKey, Route, Then};
+pub use plan::{Match, Misfit, PartitionKey, Route, Then};
 pub use progress::{CONNECTORS_MAX, Progress};
+pub use routes::{Plan, Routes};
 pub use target::Target;
 
 use crate::delivery::{Ack, Delivery, Outcome, Purpose};
@@ -46,37 +47,12 @@ const ALSO_IN_FLIGHT_MAX: usize = 256;
 /// The routes and everything they lead to.
 #[derive(Debug)]
 pub struct Router {
-    routes: Vec<Route>,
+    routes: Routes,
     targets: Vec<Arc<Target>>,
     letters: Letters,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
     also_room: Arc<Semaphore>,
-}
-
-/// Where one event goes.
-#[derive(Debug)]
-pub enum Plan<'a> {
-    /// Nowhere, by the user's own word.
-    Drop(&'a Route),
-    /// To connectors, by their places among the targets.
-    Publish {
-        /// The route that says so.
-        route: &'a Route,
-        /// Those that must all acknowledge.
-        to: &'a [usize],
-        /// Those that get it as best they can.
-        also: &'a [usize],
-        /// The topic.
-        topic: Topic,
-    },
-    /// To the dead letters.
-    Letter {
-        /// A short code.
-        reason: &'static str,
-        /// What is wrong.
-        detail: String,
-    },
 }
 
 // === impl Router ===
@@ -92,6 +68,7 @@ impl Router {
         tracker: TaskTracker,
     ) -> Arc<Self> {
         let also_room = Arc::new(Semaphore::new(ALSO_IN_FLIGHT_MAX));
+        let routes = Routes::new(routes);
         Arc::new(Self { routes, targets, letters, metrics, tracker, also_room })
     }
 
@@ -100,28 +77,9 @@ impl Router {
         &self.targets
     }
 
-    /// For each connector, whether some route waits for it.
-    pub fn required(&self) -> Vec<bool> {
-        let waited_for = self.routes.iter().flat_map(|route| match &route.then {
-            Then::Publish { to, .. } => to.as_slice(),
-            Then::Drop => &[],
-        });
-        let mut required = vec![false; self.targets.len()];
-        waited_for.for_each(|&connector| required[connector] = true);
-        required
-    }
-
-    /// For each connector, the topics that these events would have there.
-    pub fn topics(&self, events: impl Iterator<Item = Event>) -> Vec<Vec<Topic>> {
-        let mut topics = vec![BTreeSet::new(); self.targets.len()];
-        for mut event in events {
-            if let Plan::Publish { to, also, topic, .. } = self.plan(&mut event) {
-                for &connector in to.iter().chain(also) {
-                    topics[connector].insert(topic.clone());
-                }
-            }
-        }
-        topics.into_iter().map(|topics| topics.into_iter().collect()).collect()
+    /// The routes.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     /// Where the dead letters go.
@@ -129,28 +87,11 @@ impl Router {
         &self.letters
     }
 
-    /// Finds the route of an event, gives the event its partition key and says where it goes.
-    pub fn plan(&self, event: &mut Event) -> Plan<'_> {
-        let Some(route) = self.routes.iter().find(|r| r.when.fits(event)) else {
-            return Plan::Letter { reason: "unrouted", detail: "no route matches".to_owned() };
-        };
-        match &route.then {
-            Then::Drop => Plan::Drop(route),
-            Then::Publish { to, also, topic, key } => {
-                key.apply(event);
-                match plan::topic(topic, event) {
-                    Ok(topic) => Plan::Publish { route, to, also, topic },
-                    Err(why) => Plan::Letter { reason: "topic", detail: why.to_string() },
-                }
-            }
-        }
-    }
-
     /// Brings one event everywhere it belongs, and settles it.
     pub(crate) async fn deliver(self: Arc<Self>, delivery: Delivery) {
         let Delivery { mut event, purpose, ack } = delivery;
         let plan = match purpose {
-            Purpose::Publish => self.plan(&mut event),
+            Purpose::Publish => self.routes.plan(&mut event),
             Purpose::DeadLetter { reason, detail } => Plan::Letter { reason, detail },
         };
         let (outcome, ending) = match &plan {

@@ -46,6 +46,17 @@ pub struct Match {
     pub attributes: Vec<(SmolStr, Vec<Pattern>)>,
 }
 
+/// The condition of a route that an event does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misfit<'a> {
+    /// `match.applications`
+    Application,
+    /// `match.events`
+    EventType,
+    /// `match.attributes`, by the attribute's name.
+    Attribute(&'a str),
+}
+
 /// What becomes the attribute `partitionkey`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PartitionKey {
@@ -65,20 +76,38 @@ pub enum PartitionKey {
 // === impl Match ===
 
 impl Match {
-    /// Whether the event fits every condition.
-    pub fn fits(&self, event: &Event) -> bool {
+    /// The first condition that the event does not fit, if there is one.
+    pub fn misfit(&self, event: &Event) -> Option<Misfit<'_>> {
         let attribute = |name: &str| event.extension(name).unwrap_or_default();
-        holds(&self.applications, attribute("vodapplication"))
-            && holds(&self.events, attribute("vodeventtype"))
-            && self.attributes.iter().all(|(name, patterns)| {
-                let value = match name.as_str() {
-                    "type" => event.ty.as_str(),
-                    "source" => event.source.as_str(),
-                    "subject" => event.subject.as_deref().unwrap_or_default(),
-                    name => attribute(name),
-                };
-                holds(patterns, value)
-            })
+        if !holds(&self.applications, attribute("vodapplication")) {
+            return Some(Misfit::Application);
+        }
+        if !holds(&self.events, attribute("vodeventtype")) {
+            return Some(Misfit::EventType);
+        }
+        let misfit = self.attributes.iter().find(|(name, patterns)| {
+            // `partitionkey` is given by the route, so it cannot choose one; `time` and the like
+            // are looked up as every other attribute, at the price of writing them out.
+            match name.as_str() {
+                name if name.starts_with("vod") => !holds(patterns, attribute(name)),
+                name => {
+                    let mut all = event.attributes();
+                    let value = all.find(|(n, _)| *n == name).map(|(_, v)| v);
+                    !holds(patterns, &value.unwrap_or_default())
+                }
+            }
+        });
+        misfit.map(|(name, _)| Misfit::Attribute(name))
+    }
+}
+
+impl std::fmt::Display for Misfit<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Application => "match.applications",
+            Self::EventType => "match.events",
+            Self::Attribute(name) => return write!(f, "match.attributes.{name}"),
+        })
     }
 }
 

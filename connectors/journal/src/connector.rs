@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -19,24 +20,24 @@ impl Connector {
     pub fn new(store: Store, table: Table) -> Self {
         Self { store, table }
     }
+}
 
-    /// What a commit on this disk survives.
-    fn durability(&self) -> Durability {
-        let all = if in_memory(self.store.path()) {
-            Answer::no(Provenance::Assumed, "put journal.path on a disk; it is in memory")
-        } else {
-            // That a disk keeps what it has flushed cannot be seen from here.
-            Answer::yes(Provenance::Assumed)
-        };
-        Durability {
-            process: Answer::yes(Provenance::Broker),
-            machine: all.clone(),
-            node: Answer::no(
-                Provenance::Assumed,
-                "use a volume that outlives the node, or a broker that replicates",
-            ),
-            all,
-        }
+/// What a commit in a directory survives.
+pub fn durability(path: &Path) -> Durability {
+    let all = if in_memory(path) {
+        Answer::no(Provenance::Assumed, "put journal.path on a disk; it is in memory")
+    } else {
+        // That a disk keeps what it has flushed cannot be seen from here.
+        Answer::yes(Provenance::Assumed)
+    };
+    Durability {
+        process: Answer::yes(Provenance::Broker),
+        machine: all.clone(),
+        node: Answer::no(
+            Provenance::Assumed,
+            "use a volume that outlives the node, or a broker that replicates",
+        ),
+        all,
     }
 }
 
@@ -59,7 +60,7 @@ impl vodbridge_core::Connector for Connector {
             State::Trouble(why @ AppendError::Closed) => Err(unavailable(why)),
             // What was full may have room again; the next append tells.
             State::Writable | State::Trouble(_) => {
-                Ok(topics.iter().map(|_| Ok(self.durability())).collect())
+                Ok(topics.iter().map(|_| Ok(durability(self.store.path()))).collect())
             }
         }
     }
@@ -83,7 +84,7 @@ fn unavailable(why: AppendError) -> Unavailable {
 }
 
 /// Whether a directory lies in a file system that no disk is behind.
-fn in_memory(path: &std::path::Path) -> bool {
+fn in_memory(path: &Path) -> bool {
     /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of statfs(2).
     const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
     rustix::fs::statfs(path).is_ok_and(|f| IN_MEMORY.contains(&f.f_type.cast_unsigned()))

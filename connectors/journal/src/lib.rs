@@ -15,8 +15,8 @@
 mod connector;
 mod store;
 
-pub use connector::Connector;
+pub use connector::{Connector, durability};
 pub use store::{
-    AppendError, Filter, Keep, OpenError, Order, Page, ReadError, Reader, Record, Retention, Seq,
-    Settings, State, Store, Table, Usage,
+    AppendError, Filter, Keep, OpenError, Order, Owner, Page, ReadError, Reader, Record, Retention,
+    Seq, Settings, State, Store, Table, Usage,
 };

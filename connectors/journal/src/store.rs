@@ -5,6 +5,7 @@ mod counters;
 mod filter;
 mod footprint;
 mod open;
+mod owner;
 mod reader;
 mod record;
 mod row;
@@ -23,6 +24,7 @@ use vodbridge_core::{Event, Timestamp, Topic};
 
 pub use filter::Filter;
 pub use open::OpenError;
+pub use owner::Owner;
 pub use reader::{Order, Page, ReadError, Reader};
 pub use record::Record;
 pub use state::{State, Usage};
