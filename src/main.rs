@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use vodbridge::cli::Arguments;
 
+// Gives memory back after a burst of large bodies, where the C library's allocator keeps it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match Arguments::try_parse() {
         Ok(arguments) => arguments.run(),

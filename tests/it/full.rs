@@ -27,7 +27,7 @@ fn assert_kept(home: &Home, reports: &[&Report]) {
 
 #[test]
 fn a_journal_at_its_limit_answers_503_and_goes_on_when_there_is_room() {
-    let home = Home::new("JOURNAL , size_max: 16MiB\n");
+    let home = Home::new("JOURNAL , size_max: 16MiB, wal_max: 8MiB\n");
     let program = home.start();
     let filling = storm(&program, 0..20_000);
     assert!(filling.confirmed().count() > 1000, "the journal took nothing");
@@ -46,7 +46,7 @@ fn a_journal_at_its_limit_answers_503_and_goes_on_when_there_is_room() {
 
     // Or the oldest events make room.
     home.configure(
-        "JOURNAL , size_max: 16MiB\nconnectors: { journal: { type: journal, keep: newest } }\n",
+        "JOURNAL , size_max: 16MiB, wal_max: 8MiB\nconnectors: { journal: { type: journal, keep: newest } }\n",
     );
     let program = home.start();
     let newest = storm(&program, 30_000..60_000);

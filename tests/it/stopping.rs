@@ -88,7 +88,9 @@ fn a_wrong_configuration_starts_nothing_and_reports_every_error() {
     let output = home.vodbridge(&["run"]);
     assert_eq!(output.status.code(), Some(64));
     let text = String::from_utf8(output.stderr).unwrap();
-    for part in ["vodbridge.yaml:1:", "http.lisen", "listen", "vodbridge.yaml:2:", "journal.size_max"] {
+    for part in
+        ["vodbridge.yaml:1:", "http.lisen", "listen", "vodbridge.yaml:2:", "journal.size_max"]
+    {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
     assert!(!home.path().join("journal").exists());
