@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use rusqlite::blob::{Blob, ZeroBlob};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, ToSql, Transaction, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 use vodbridge_core::Timestamp;
@@ -23,6 +24,10 @@ const BATCH_ROWS_MAX: usize = 512;
 
 /// Rows removed in one transaction at the most.
 const REMOVE_ROWS_MAX: i64 = 500;
+
+/// A larger body is written into its row piece by piece: bound as a value, it would be copied
+/// twice, and the copies' memory kept.
+const BIND_BYTES_MAX: usize = 256 * 1024;
 
 /// What the writer is asked to do.
 pub(super) enum Job {
@@ -216,6 +221,9 @@ fn insert(transaction: &Transaction<'_>, seq: i64, row: &Row) -> rusqlite::Resul
         }
     };
     let [event_type, application, file, task] = row.columns.each_ref().map(|c| c.as_deref());
+    let is_large = row.body.len() > BIND_BYTES_MAX;
+    let body: &dyn ToSql =
+        if is_large { &ZeroBlob(row.body.len() as u64) } else { &row.body.as_ref() };
     let millis = |time: Timestamp| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     transaction.prepare_cached(sql)?.execute(params![
         seq,
@@ -228,9 +236,20 @@ fn insert(transaction: &Transaction<'_>, seq: i64, row: &Row) -> rusqlite::Resul
         task,
         row.id.as_str(),
         row.head,
-        row.body.as_ref(),
+        body,
     ])?;
+    if is_large {
+        let blob = transaction.blob_open(MAIN_DB, row.table.name(), "body", seq, false)?;
+        write_blob(blob, &row.body)?;
+    }
     Ok(())
+}
+
+fn write_blob(mut blob: Blob<'_>, body: &[u8]) -> rusqlite::Result<()> {
+    for (n, piece) in body.chunks(BIND_BYTES_MAX).enumerate() {
+        blob.write_all_at(piece, n * BIND_BYTES_MAX)?;
+    }
+    blob.close()
 }
 
 /// Removes the oldest events, at most [`REMOVE_ROWS_MAX`]: all of them, or those that were stored
