@@ -35,8 +35,6 @@ pub struct Delivery {
     pub event: Event,
     /// What is to become of it.
     pub purpose: Purpose,
-    /// What an earlier delivery of the same event has done already.
-    pub progress: Progress,
     /// The handle that settles it.
     pub ack: Ack,
 }
@@ -71,11 +69,30 @@ impl Ack {
         Self { repeat, flight, by_content, settled: false }
     }
 
-    /// Settles the delivery. Called in one place, the route; `progress` is what a later delivery
-    /// of the same event need not do again.
-    pub(crate) fn settle(mut self, outcome: Outcome, ending: Ending, progress: Progress) {
+    /// Settles the delivery. Called in one place, the route.
+    pub(crate) fn settle(mut self, outcome: Outcome, ending: Ending) {
         self.settled = true;
-        self.repeat.settle(&self.flight, self.by_content, outcome, ending, progress);
+        self.repeat.settle(&self.flight, self.by_content, outcome, ending);
+    }
+
+    /// What need not be done again, by this delivery or a later one of the same event.
+    pub fn progress(&self) -> Progress {
+        self.flight.progress()
+    }
+
+    /// Remembers that the leg of a connector has the event.
+    pub(crate) fn acknowledge(&self, connector: usize) {
+        self.flight.note(|progress| progress.acknowledge(connector));
+    }
+
+    /// Remembers that the leg of a connector has its dead letter.
+    pub(crate) fn letter(&self, connector: usize) {
+        self.flight.note(|progress| progress.letter(connector));
+    }
+
+    /// Remembers that a leg panicked.
+    pub(crate) fn note_panic(&self) {
+        self.flight.note_panic();
     }
 
     /// Whether anybody still waits for the outcome; when nobody does, no new attempt begins.
@@ -97,9 +114,11 @@ impl Ack {
 impl Drop for Ack {
     fn drop(&mut self) {
         if !self.settled {
+            if std::thread::panicking() {
+                self.flight.note_panic();
+            }
             let Self { repeat, flight, by_content, .. } = self;
-            let progress = Progress::default();
-            repeat.settle(flight, *by_content, Outcome::Deferred, Ending::deferred, progress);
+            repeat.settle(flight, *by_content, Outcome::Deferred, Ending::deferred);
         }
     }
 }

@@ -47,7 +47,7 @@ struct State {
     settled: Memory<Settled>,
     /// Legs that have an event whose delivery was deferred: the last to be forgotten, because
     /// what is lost here is published twice.
-    partial: Memory<Progress>,
+    partial: Memory<Partial>,
 }
 
 #[derive(Debug)]
@@ -56,11 +56,19 @@ struct Settled {
     repeat_expected: bool,
 }
 
+#[derive(Debug)]
+struct Partial {
+    progress: Progress,
+    by_content: bool,
+    repeat_expected: bool,
+}
+
 /// What to do with an event that came in.
 #[derive(Debug)]
 pub enum Admission {
-    /// Deliver it. The acknowledgement settles everybody who joins.
-    New(Ack, Receipt, Progress),
+    /// Deliver it. The acknowledgement knows which legs already have it, and settles everybody
+    /// who joins.
+    New(Ack, Receipt),
     /// The same event is under way: wait with it.
     Joined(Receipt, Repeat),
     /// The same event is stored.
@@ -100,17 +108,56 @@ impl Duplicates {
             obligation.end(Ending::duplicate);
             return Admission::Duplicate(self.repeat(key));
         }
-        let progress = state.partial.take(key).unwrap_or_default();
-        let (flight, receipt) = Flight::begin(obligation);
-        state.flights.insert(key, Arc::clone(&flight));
-        let by_content = event.known_by == KnownBy::Content;
-        Admission::New(Ack::new(self.repeat(key), flight, by_content), receipt, progress)
+        // Legs that had an earlier event of the same content do not have this one, unless it is
+        // that one come again.
+        let partial = state.partial.take(key).filter(|p| !p.by_content || p.repeat_expected);
+        let progress = partial.map(|p| p.progress).unwrap_or_default();
+        self.begin(&mut state, key, event, obligation, progress)
+    }
+
+    /// Judges an event that its source kept when it was deferred, with the legs that had it then.
+    /// It is an occurrence of its own: it may join the same event, and is never its duplicate.
+    pub fn resume(
+        self: &Arc<Self>,
+        event: &Event,
+        obligation: Obligation,
+        progress: Progress,
+    ) -> Admission {
+        let key = self.key(event);
+        let mut state = self.lock();
+        if let Some(flight) = state.flights.get(&key) {
+            return Admission::Joined(flight.join(obligation), self.repeat(key));
+        }
+        let remembered = match event.known_by {
+            KnownBy::Key => state.partial.take(key).map(|p| p.progress).unwrap_or_default(),
+            KnownBy::Content => Progress::default(),
+        };
+        self.begin(&mut state, key, event, obligation, progress.and(remembered))
     }
 
     /// Events under way, and since when the oldest is.
     pub fn in_flight(&self) -> (usize, Option<Instant>) {
         let state = self.lock();
         (state.flights.len(), state.flights.values().map(|f| f.began()).min())
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        state: &mut State,
+        key: Key,
+        event: &Event,
+        obligation: Obligation,
+        progress: Progress,
+    ) -> Admission {
+        let by_content = event.known_by == KnownBy::Content;
+        if by_content {
+            // From here on a repetition that is expected is one of this event, not of its twin: if
+            // this one is deferred, what the twin left must not suppress it.
+            state.settled.take(key);
+        }
+        let (flight, receipt) = Flight::begin(obligation, progress);
+        state.flights.insert(key, Arc::clone(&flight));
+        Admission::New(Ack::new(self.repeat(key), flight, by_content), receipt)
     }
 
     fn repeat(self: &Arc<Self>, key: Key) -> Repeat {
@@ -134,10 +181,13 @@ impl Repeat {
     /// Says that VOD had no answer in time for this event, so that it may send it again: the next
     /// one that is the same is a repetition, even if the event is known by its content alone.
     pub fn expect(&self) {
+        let window = self.duplicates.window;
         let mut state = self.duplicates.lock();
         if let Some(flight) = state.flights.get(&self.key) {
             flight.expect_repeat();
-        } else if let Some(settled) = state.settled.get_mut(self.key, self.duplicates.window) {
+        } else if let Some(partial) = state.partial.get_mut(self.key, window) {
+            partial.repeat_expected = true;
+        } else if let Some(settled) = state.settled.get_mut(self.key, window) {
             settled.repeat_expected = true;
         }
     }
@@ -149,18 +199,20 @@ impl Repeat {
         by_content: bool,
         outcome: Outcome,
         ending: Ending,
-        progress: Progress,
     ) {
+        let (progress, repeat_expected) = (flight.progress(), flight.repeat_expected());
         let Duplicates { window, entries_max, .. } = *self.duplicates;
         let mut state = self.duplicates.lock();
         state.flights.remove(&self.key);
         match outcome {
             Outcome::Delivered | Outcome::Rejected => {
-                let repeat_expected = flight.repeat_expected();
                 state.settled.put(self.key, Settled { by_content, repeat_expected }, window);
             }
             Outcome::Deferred if progress.is_empty() => {}
-            Outcome::Deferred => state.partial.put(self.key, progress, window),
+            Outcome::Deferred => {
+                let partial = Partial { progress, by_content, repeat_expected };
+                state.partial.put(self.key, partial, window);
+            }
         }
         while state.settled.len() + state.partial.len() > entries_max {
             if !state.settled.evict() {

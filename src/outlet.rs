@@ -66,7 +66,6 @@ pub struct Departure {
     outlet: Outlet,
     event: Event,
     purpose: Purpose,
-    progress: Progress,
     ack: Ack,
     bytes: Option<OwnedSemaphorePermit>,
 }
@@ -109,20 +108,38 @@ impl Outlet {
     /// Judges one arrival: new, under way, or stored. Takes no room and does not wait.
     pub fn admit(&self, arrival: Arrival) -> Admitted {
         let Arrival { event, purpose, obligation, bytes } = arrival;
-        match self.duplicates.admit(&event, obligation) {
-            Admission::New(ack, receipt, progress) => {
-                let outlet = self.clone();
-                let departure = Departure { outlet, event, purpose, progress, ack, bytes };
-                Admitted::New(Box::new(departure), receipt)
-            }
-            Admission::Joined(receipt, repeat) => Admitted::Joined(receipt, repeat),
-            Admission::Duplicate(repeat) => Admitted::Duplicate(repeat),
-        }
+        let admission = self.duplicates.admit(&event, obligation);
+        self.admitted(admission, event, purpose, bytes)
+    }
+
+    /// Judges an arrival that its source kept when an earlier delivery was deferred, with what
+    /// that delivery had done ([`Receipt::progress`]): new, or under way, and never suppressed.
+    pub fn resume(&self, arrival: Arrival, progress: Progress) -> Admitted {
+        let Arrival { event, purpose, obligation, bytes } = arrival;
+        let admission = self.duplicates.resume(&event, obligation, progress);
+        self.admitted(admission, event, purpose, bytes)
     }
 
     /// Events under way, and since when the oldest is.
     pub fn in_flight(&self) -> (usize, Option<Instant>) {
         self.duplicates.in_flight()
+    }
+
+    fn admitted(
+        &self,
+        admission: Admission,
+        event: Event,
+        purpose: Purpose,
+        bytes: Option<OwnedSemaphorePermit>,
+    ) -> Admitted {
+        match admission {
+            Admission::New(ack, receipt) => {
+                let departure = Departure { outlet: self.clone(), event, purpose, ack, bytes };
+                Admitted::New(Box::new(departure), receipt)
+            }
+            Admission::Joined(receipt, repeat) => Admitted::Joined(receipt, repeat),
+            Admission::Duplicate(repeat) => Admitted::Duplicate(repeat),
+        }
     }
 }
 
@@ -135,10 +152,10 @@ impl Departure {
     ///
     /// Dropping the future before it resolves defers the event.
     pub async fn depart(self) {
-        let Self { outlet, event, purpose, progress, ack, bytes } = self;
+        let Self { outlet, event, purpose, ack, bytes } = self;
         let room = outlet.room.acquire(event.message.len()).await;
         let id = event.id.clone();
-        let delivery = outlet.router.deliver(Delivery { event, purpose, progress, ack });
+        let delivery = outlet.router.deliver(Delivery { event, purpose, ack });
         outlet.tracker.spawn(async move {
             // The acknowledgement went down with the panic, which deferred the event; the room is
             // given back, and somebody must learn of it.

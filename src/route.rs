@@ -123,7 +123,7 @@ impl Router {
 
     /// Brings one event everywhere it belongs, and settles it.
     pub(crate) async fn deliver(self: Arc<Self>, delivery: Delivery) {
-        let Delivery { mut event, purpose, mut progress, ack } = delivery;
+        let Delivery { mut event, purpose, ack } = delivery;
         let plan = match purpose {
             Purpose::Publish => self.plan(&mut event),
             Purpose::DeadLetter { reason, detail } => Plan::Letter { reason, detail },
@@ -140,10 +140,10 @@ impl Router {
                 ended(self.letter(&event, &reason, &ack).await)
             }
             Plan::Publish { to, topic, .. } => {
-                ended(self.publish(&event, to, topic, &mut progress, &ack).await)
+                ended(self.publish(&event, to, topic, &ack).await)
             }
         };
-        ack.settle(outcome, ending, progress);
+        ack.settle(outcome, ending);
         // Best effort comes after the promise: it is tried once, when the event is delivered, so
         // that an event that comes again does not reach these legs twice.
         if let (Plan::Publish { also, topic, .. }, true) = (&plan, outcome != Outcome::Deferred) {
@@ -157,18 +157,17 @@ impl Router {
         event: &Event,
         to: &[usize],
         topic: &Topic,
-        progress: &mut Progress,
         ack: &Ack,
     ) -> Outcome {
-        let before = *progress;
-        let leg = |connector: &usize| self.leg(*connector, event, topic, before, ack);
+        let leg = |connector: &usize| self.leg(*connector, event, topic, ack);
         // The common case needs no list of futures.
-        let outcomes = match to {
-            [only] => return note(progress, *only, leg(only).await),
-            several => join_all(several.iter().map(leg)).await,
-        };
-        let noted = to.iter().zip(outcomes).map(|(leg, outcome)| note(progress, *leg, outcome));
-        noted.max().unwrap_or(Outcome::Deferred)
+        match to {
+            [only] => leg(only).await,
+            several => {
+                let outcomes = join_all(several.iter().map(leg)).await;
+                outcomes.into_iter().max().unwrap_or(Outcome::Deferred)
+            }
+        }
     }
 
     async fn leg(
@@ -176,18 +175,21 @@ impl Router {
         connector: usize,
         event: &Event,
         topic: &Topic,
-        before: Progress,
         ack: &Ack,
     ) -> Outcome {
-        if before.is_acknowledged(connector) {
+        let done = ack.progress();
+        if done.is_acknowledged(connector) {
             return Outcome::Delivered;
         }
-        if before.is_lettered(connector) {
+        if done.is_lettered(connector) {
             return Outcome::Rejected;
         }
         let target = &self.targets[connector];
         match target.deliver(event, topic, ack).await {
-            Ok(()) => Outcome::Delivered,
+            Ok(()) => {
+                ack.acknowledge(connector);
+                Outcome::Delivered
+            }
             Err(Failure::Deferred) => Outcome::Deferred,
             Err(Failure::Refused(why)) => {
                 let detail = Chain(&*why).to_string();
@@ -204,7 +206,11 @@ impl Router {
                     connector: Some(target.name()),
                     topic: Some(topic),
                 };
-                self.letter(event, &reason, ack).await
+                let outcome = self.letter(event, &reason, ack).await;
+                if outcome == Outcome::Rejected {
+                    ack.letter(connector);
+                }
+                outcome
             }
         }
     }
@@ -233,16 +239,6 @@ impl Router {
             });
         }
     }
-}
-
-/// Remembers what a leg has done, for a later delivery of the same event.
-fn note(progress: &mut Progress, connector: usize, outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::Delivered => progress.acknowledge(connector),
-        Outcome::Rejected => progress.letter(connector),
-        Outcome::Deferred => {}
-    }
-    outcome
 }
 
 fn ended(outcome: Outcome) -> (Outcome, Ending) {

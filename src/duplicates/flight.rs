@@ -5,6 +5,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::delivery::Outcome;
+use crate::route::Progress;
 use crate::telemetry::metrics::{Ending, Obligation};
 
 /// One event under way and everybody who waits for its outcome.
@@ -18,6 +19,9 @@ pub(crate) struct Flight {
     receipts: AtomicUsize,
     abandoned: Notify,
     repeat_expected: AtomicBool,
+    panicked: AtomicBool,
+    /// Kept here and not on the stack of the delivery, so that a panic cannot take it along.
+    progress: Mutex<Progress>,
     /// The lead's obligation first, then those of who joined.
     obligations: Mutex<Vec<Obligation>>,
 }
@@ -31,8 +35,8 @@ pub struct Receipt(Arc<Flight>);
 // === impl Flight ===
 
 impl Flight {
-    /// Begins with one obligation and one receipt.
-    pub(super) fn begin(obligation: Obligation) -> (Arc<Self>, Receipt) {
+    /// Begins with one obligation, one receipt and what is done already.
+    pub(super) fn begin(obligation: Obligation, progress: Progress) -> (Arc<Self>, Receipt) {
         let flight = Arc::new(Self {
             began: Instant::now(),
             outcome: AtomicU8::new(UNSETTLED),
@@ -40,6 +44,8 @@ impl Flight {
             receipts: AtomicUsize::new(0),
             abandoned: Notify::new(),
             repeat_expected: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
+            progress: Mutex::new(progress),
             obligations: Mutex::new(vec![obligation]),
         });
         let receipt = Receipt::new(&flight);
@@ -78,6 +84,18 @@ impl Flight {
 
     pub(super) fn repeat_expected(&self) -> bool {
         self.repeat_expected.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn note_panic(&self) {
+        self.panicked.store(true, Ordering::Relaxed);
     }
 
     /// Whether anybody waits for the outcome.
@@ -127,6 +145,17 @@ impl Receipt {
             }
             settled.await;
         }
+    }
+
+    /// Which legs have the event, or its dead letter: after a deferral, what a source that keeps
+    /// the event hands to [`Outlet::resume`](crate::outlet::Outlet::resume).
+    pub fn progress(&self) -> Progress {
+        self.0.progress()
+    }
+
+    /// Whether the delivery panicked, in one of its legs or as a whole.
+    pub fn panicked(&self) -> bool {
+        self.0.panicked.load(Ordering::Relaxed)
     }
 }
 

@@ -24,6 +24,15 @@ impl Progress {
         self.lettered & bit(connector) != 0
     }
 
+    /// What is done in either.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            acknowledged: self.acknowledged | other.acknowledged,
+            lettered: self.lettered | other.lettered,
+        }
+    }
+
     pub(crate) fn acknowledge(&mut self, connector: usize) {
         self.acknowledged |= bit(connector);
     }
