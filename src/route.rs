@@ -19,12 +19,13 @@ mod progress;
 mod target;
 
 use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{error, warn};
 use vodbridge_core::{Event, Topic};
 
 pub use letter::Letters;
@@ -36,11 +37,9 @@ pub use target::Target;
 use crate::delivery::{Ack, Delivery, Outcome, Purpose};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::{Ending, Metrics};
+use crate::telemetry::panic;
 use letter::Reason;
 use target::Failure;
-
-/// Best-effort publishes under way at a time, for all connectors together.
-const ALSO_IN_FLIGHT_MAX: usize = 256;
 
 /// The routes and everything they lead to.
 #[derive(Debug)]
@@ -50,7 +49,6 @@ pub struct Router {
     letters: Letters,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
-    also_room: Arc<Semaphore>,
 }
 
 /// Where one event goes.
@@ -90,8 +88,7 @@ impl Router {
         metrics: Arc<Metrics>,
         tracker: TaskTracker,
     ) -> Arc<Self> {
-        let also_room = Arc::new(Semaphore::new(ALSO_IN_FLIGHT_MAX));
-        Arc::new(Self { routes, targets, letters, metrics, tracker, also_room })
+        Arc::new(Self { routes, targets, letters, metrics, tracker })
     }
 
     /// The connectors, in the order in which routes name them.
@@ -139,9 +136,7 @@ impl Router {
                 };
                 ended(self.letter(&event, &reason, &ack).await)
             }
-            Plan::Publish { to, topic, .. } => {
-                ended(self.publish(&event, to, topic, &ack).await)
-            }
+            Plan::Publish { to, topic, .. } => ended(self.publish(&event, to, topic, &ack).await),
         };
         ack.settle(outcome, ending);
         // Best effort comes after the promise: it is tried once, when the event is delivered, so
@@ -152,14 +147,22 @@ impl Router {
     }
 
     /// All required legs, side by side.
-    async fn publish(
-        &self,
-        event: &Event,
-        to: &[usize],
-        topic: &Topic,
-        ack: &Ack,
-    ) -> Outcome {
-        let leg = |connector: &usize| self.leg(*connector, event, topic, ack);
+    async fn publish(&self, event: &Event, to: &[usize], topic: &Topic, ack: &Ack) -> Outcome {
+        // A panic in one leg is that leg's: unwound any further, it would abandon what the others
+        // have under way.
+        let leg = async |connector: &usize| {
+            let leg = self.leg(*connector, event, topic, ack);
+            AssertUnwindSafe(leg).catch_unwind().await.unwrap_or_else(|panic| {
+                ack.note_panic();
+                error!(
+                    connector = self.targets[*connector].name(),
+                    event = event.id.as_str(),
+                    panic = panic::message(&*panic),
+                    "a connector panicked; the event is given back"
+                );
+                Outcome::Deferred
+            })
+        };
         // The common case needs no list of futures.
         match to {
             [only] => leg(only).await,
@@ -170,13 +173,7 @@ impl Router {
         }
     }
 
-    async fn leg(
-        &self,
-        connector: usize,
-        event: &Event,
-        topic: &Topic,
-        ack: &Ack,
-    ) -> Outcome {
+    async fn leg(&self, connector: usize, event: &Event, topic: &Topic, ack: &Ack) -> Outcome {
         let done = ack.progress();
         if done.is_acknowledged(connector) {
             return Outcome::Delivered;
@@ -227,15 +224,20 @@ impl Router {
     fn publish_also(&self, also: &[usize], event: &Event, topic: &Topic) {
         for &connector in also {
             let target = Arc::clone(&self.targets[connector]);
-            let Ok(permit) = Arc::clone(&self.also_room).try_acquire_owned() else {
-                target.skip();
-                continue;
-            };
+            let Some(room) = target.also_room(topic, event.message.len()) else { continue };
             let (event, topic) = (event.clone(), topic.clone());
             self.tracker.spawn(async move {
-                // Counted and, when the breaker turns, logged by the target itself.
-                target.attempt(&event, &topic).await.ok();
-                drop(permit);
+                // Its answer is counted and, when the breaker turns, logged by the target itself.
+                let attempt = AssertUnwindSafe(target.attempt(&event, &topic, None));
+                if let Err(panic) = attempt.catch_unwind().await {
+                    error!(
+                        connector = target.name(),
+                        event = event.id.as_str(),
+                        panic = panic::message(&*panic),
+                        "a best-effort publish panicked"
+                    );
+                }
+                drop(room);
             });
         }
     }

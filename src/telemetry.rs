@@ -2,3 +2,4 @@
 
 pub mod chain;
 pub mod metrics;
+pub(crate) mod panic;

@@ -1,3 +1,5 @@
+//! Errors with their causes, in one line.
+
 use std::error::Error;
 use std::fmt;
 
