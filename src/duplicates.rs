@@ -149,9 +149,14 @@ impl Duplicates {
         obligation: Obligation,
         progress: Progress,
     ) -> Admission {
+        let by_content = event.known_by == KnownBy::Content;
+        if by_content {
+            // From here on a repetition that is expected is one of this event, not of its twin: if
+            // this one is deferred, what the twin left must not suppress it.
+            state.settled.take(key);
+        }
         let (flight, receipt) = Flight::begin(obligation, progress);
         state.flights.insert(key, Arc::clone(&flight));
-        let by_content = event.known_by == KnownBy::Content;
         Admission::New(Ack::new(self.repeat(key), flight, by_content), receipt)
     }
 

@@ -18,6 +18,7 @@ use crate::delivery::{Ack, Delivery, Purpose};
 use crate::duplicates::{Admission, Duplicates, Receipt, Repeat};
 use crate::route::{Progress, Router};
 use crate::telemetry::metrics::Obligation;
+use crate::telemetry::panic;
 
 /// The way in of one application.
 #[derive(Clone, Debug)]
@@ -159,8 +160,9 @@ impl Departure {
         outlet.tracker.spawn(async move {
             // The acknowledgement went down with the panic, which deferred the event; the room is
             // given back, and somebody must learn of it.
-            if AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
-                error!(event = id.as_str(), "a delivery panicked; the event is given back");
+            if let Err(panic) = AssertUnwindSafe(delivery).catch_unwind().await {
+                let panic = panic::message(&*panic);
+                error!(event = id.as_str(), panic, "a delivery panicked; the event is given back");
             }
             drop((room, bytes));
         });

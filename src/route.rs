@@ -24,7 +24,6 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 use vodbridge_core::{Event, Topic};
@@ -38,11 +37,9 @@ pub use target::Target;
 use crate::delivery::{Ack, Delivery, Outcome, Purpose};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::{Ending, Metrics};
+use crate::telemetry::panic;
 use letter::Reason;
 use target::Failure;
-
-/// Best-effort publishes under way at a time, for all connectors together.
-const ALSO_IN_FLIGHT_MAX: usize = 256;
 
 /// The routes and everything they lead to.
 #[derive(Debug)]
@@ -52,7 +49,6 @@ pub struct Router {
     letters: Letters,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
-    also_room: Arc<Semaphore>,
 }
 
 // === impl Router ===
@@ -67,9 +63,8 @@ impl Router {
         metrics: Arc<Metrics>,
         tracker: TaskTracker,
     ) -> Arc<Self> {
-        let also_room = Arc::new(Semaphore::new(ALSO_IN_FLIGHT_MAX));
         let routes = Routes::new(routes);
-        Arc::new(Self { routes, targets, letters, metrics, tracker, also_room })
+        Arc::new(Self { routes, targets, letters, metrics, tracker })
     }
 
     /// The connectors, in the order in which routes name them.
@@ -117,16 +112,17 @@ impl Router {
 
     /// All required legs, side by side.
     async fn publish(&self, event: &Event, to: &[usize], topic: &Topic, ack: &Ack) -> Outcome {
-        // A leg that panics takes no other leg's attempt along.
+        // A panic in one leg is that leg's: unwound any further, it would abandon what the others
+        // have under way.
         let leg = async |connector: &usize| {
-            let leg = AssertUnwindSafe(self.leg(*connector, event, topic, ack));
-            leg.catch_unwind().await.unwrap_or_else(|_| {
+            let leg = self.leg(*connector, event, topic, ack);
+            AssertUnwindSafe(leg).catch_unwind().await.unwrap_or_else(|panic| {
                 ack.note_panic();
-                let connector = self.targets[*connector].name();
                 error!(
-                    connector,
+                    connector = self.targets[*connector].name(),
                     event = event.id.as_str(),
-                    "a leg panicked; it is tried again later"
+                    panic = panic::message(&*panic),
+                    "a connector panicked; the event is given back"
                 );
                 Outcome::Deferred
             })
@@ -192,15 +188,20 @@ impl Router {
     fn publish_also(&self, also: &[usize], event: &Event, topic: &Topic) {
         for &connector in also {
             let target = Arc::clone(&self.targets[connector]);
-            let Ok(permit) = Arc::clone(&self.also_room).try_acquire_owned() else {
-                target.skip();
-                continue;
-            };
+            let Some(room) = target.also_room(topic, event.message.len()) else { continue };
             let (event, topic) = (event.clone(), topic.clone());
             self.tracker.spawn(async move {
-                // Counted and, when the breaker turns, logged by the target itself.
-                target.attempt(&event, &topic).await.ok();
-                drop(permit);
+                // Its answer is counted and, when the breaker turns, logged by the target itself.
+                let attempt = AssertUnwindSafe(target.attempt(&event, &topic, None));
+                if let Err(panic) = attempt.catch_unwind().await {
+                    error!(
+                        connector = target.name(),
+                        event = event.id.as_str(),
+                        panic = panic::message(&*panic),
+                        "a best-effort publish panicked"
+                    );
+                }
+                drop(room);
             });
         }
     }

@@ -5,7 +5,7 @@
 //! Where no event waits, the bridge probes by [`Connector::check`](vodbridge_core::Connector).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -27,6 +27,7 @@ pub(super) struct Breakers {
     troubled: AtomicUsize,
     topics: Mutex<HashMap<Topic, Breaker>>,
     opened: Notify,
+    seats: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -39,7 +40,8 @@ struct Breaker {
 struct Open {
     backoff: Backoff,
     next_probe: Instant,
-    seat_taken: bool,
+    /// The number of the seat that is taken.
+    seat: Option<u64>,
 }
 
 /// What an event finds at the breaker of its topic.
@@ -53,11 +55,13 @@ pub(super) enum Entry<'a> {
     Shut,
 }
 
-/// The right to probe a topic; dropping it gives it up.
+/// The right to probe a topic; dropping it gives it up. It ends when the breaker closes, and holds
+/// for no later opening.
 #[derive(Debug)]
 pub(super) struct Seat<'a> {
     breakers: &'a Breakers,
     topic: Topic,
+    number: u64,
 }
 
 /// What a failure changed.
@@ -79,10 +83,11 @@ impl Breakers {
         }
         match self.lock().get_mut(topic).and_then(|b| b.open.as_mut()) {
             None => Entry::Go,
-            Some(open) if open.seat_taken => Entry::Shut,
+            Some(open) if open.seat.is_some() => Entry::Shut,
             Some(open) => {
-                open.seat_taken = true;
-                Entry::Probe(Seat { breakers: self, topic: topic.clone() })
+                let number = self.seats.fetch_add(1, Ordering::Relaxed);
+                open.seat = Some(number);
+                Entry::Probe(Seat { breakers: self, topic: topic.clone(), number })
             }
         }
     }
@@ -98,8 +103,10 @@ impl Breakers {
         was.is_some_and(|b| b.open.is_some())
     }
 
-    /// The broker did not take an event.
-    pub(super) fn failed(&self, topic: &Topic, cause: Cause) -> Turn {
+    /// The broker did not take an event, or a check of who holds the seat. Only the probe makes
+    /// the next one wait longer: many events that were under way when the breaker opened say
+    /// nothing new.
+    pub(super) fn failed(&self, topic: &Topic, cause: Cause, seat: Option<&Seat<'_>>) -> Turn {
         let mut topics = self.lock();
         if topics.len() >= TOPICS_MAX && !topics.contains_key(topic) {
             return Turn::Same;
@@ -108,14 +115,16 @@ impl Breakers {
         breaker.failures = breaker.failures.saturating_add(1);
         let turn = match (&mut breaker.open, cause) {
             (Some(open), _) => {
-                open.next_probe = Instant::now() + open.backoff.next_wait();
+                if seat.is_some_and(|s| open.seat == Some(s.number)) {
+                    open.next_probe = Instant::now() + open.backoff.next_wait();
+                }
                 Turn::Same
             }
             (None, Cause::Outage) if breaker.failures < FAILURES_TO_OPEN => Turn::Same,
             (None, Cause::Outage | Cause::Topology) => {
                 let mut backoff = Backoff::new();
                 let next_probe = Instant::now() + backoff.next_wait();
-                breaker.open = Some(Open { backoff, next_probe, seat_taken: false });
+                breaker.open = Some(Open { backoff, next_probe, seat: None });
                 Turn::Opened
             }
         };
@@ -143,7 +152,7 @@ impl Breakers {
                 .lock()
                 .iter()
                 .filter_map(|(topic, breaker)| Some((topic, breaker.open.as_ref()?)))
-                .filter(|(_, open)| !open.seat_taken)
+                .filter(|(_, open)| open.seat.is_none())
                 .map(|(topic, open)| (topic.clone(), open.next_probe))
                 .min_by_key(|(_, at)| *at);
             match next {
@@ -151,6 +160,12 @@ impl Breakers {
                 None => opened.await,
             }
         }
+    }
+
+    /// Whether the breaker of a topic is open.
+    pub(super) fn is_open(&self, topic: &Topic) -> bool {
+        self.troubled.load(Ordering::Acquire) > 0
+            && self.lock().get(topic).is_some_and(|b| b.open.is_some())
     }
 
     /// Topics whose breaker is open.
@@ -166,19 +181,20 @@ impl Breakers {
 // === impl Seat ===
 
 impl Seat<'_> {
-    /// When the probe is due; now, if the breaker has closed meanwhile.
-    pub(super) fn due(&self) -> Instant {
+    /// When the probe is due; `None` once the seat has ended.
+    pub(super) fn due(&self) -> Option<Instant> {
         let topics = self.breakers.lock();
-        let open = topics.get(&self.topic).and_then(|b| b.open.as_ref());
-        open.map_or_else(Instant::now, |o| o.next_probe)
+        let open = topics.get(&self.topic)?.open.as_ref()?;
+        (open.seat == Some(self.number)).then_some(open.next_probe)
     }
 }
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         if let Some(open) = self.breakers.lock().get_mut(&self.topic).and_then(|b| b.open.as_mut())
+            && open.seat == Some(self.number)
         {
-            open.seat_taken = false;
+            open.seat = None;
             self.breakers.opened.notify_one();
         }
     }
@@ -197,7 +213,7 @@ mod tests {
         let breakers = Breakers::default();
         for turn in [Turn::Same, Turn::Same, Turn::Opened, Turn::Same] {
             assert!(turn == Turn::Same || matches!(breakers.enter(&topic()), Entry::Go));
-            assert_eq!(breakers.failed(&topic(), Cause::Outage), turn);
+            assert_eq!(breakers.failed(&topic(), Cause::Outage, None), turn);
         }
         assert!(matches!(breakers.enter(&topic()), Entry::Probe(..)));
         assert!(breakers.succeeded(&topic()));
@@ -208,8 +224,8 @@ mod tests {
     async fn a_success_between_failures_starts_the_count_again() {
         let breakers = Breakers::default();
         for _ in 0..5 {
-            assert_eq!(breakers.failed(&topic(), Cause::Outage), Turn::Same);
-            assert_eq!(breakers.failed(&topic(), Cause::Outage), Turn::Same);
+            assert_eq!(breakers.failed(&topic(), Cause::Outage, None), Turn::Same);
+            assert_eq!(breakers.failed(&topic(), Cause::Outage, None), Turn::Same);
             assert!(!breakers.succeeded(&topic()));
         }
     }
@@ -217,17 +233,47 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_missing_topology_opens_it_at_once_and_for_no_other_topic() {
         let breakers = Breakers::default();
-        assert_eq!(breakers.failed(&topic(), Cause::Topology), Turn::Opened);
+        assert_eq!(breakers.failed(&topic(), Cause::Topology, None), Turn::Opened);
         assert!(matches!(breakers.enter(&Topic::new("vod.y").unwrap()), Entry::Go));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_event_probes_and_the_others_are_turned_away() {
         let breakers = Breakers::default();
-        breakers.failed(&topic(), Cause::Topology);
+        breakers.failed(&topic(), Cause::Topology, None);
         let Entry::Probe(seat) = breakers.enter(&topic()) else { panic!("the seat is free") };
         assert!(matches!(breakers.enter(&topic()), Entry::Shut));
         drop(seat);
         assert!(matches!(breakers.enter(&topic()), Entry::Probe(..)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_seat_ends_with_its_opening() {
+        let breakers = Breakers::default();
+        breakers.failed(&topic(), Cause::Topology, None);
+        let Entry::Probe(old) = breakers.enter(&topic()) else { panic!("the seat is free") };
+        assert!(breakers.succeeded(&topic()));
+        assert_eq!(old.due(), None);
+        breakers.failed(&topic(), Cause::Topology, None);
+        assert_eq!(old.due(), None);
+        let Entry::Probe(new) = breakers.enter(&topic()) else { panic!("the seat is free") };
+        drop(old);
+        assert!(matches!(breakers.enter(&topic()), Entry::Shut));
+        assert!(new.due().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_beside_the_probe_do_not_put_it_off() {
+        let breakers = Breakers::default();
+        breakers.failed(&topic(), Cause::Topology, None);
+        let Entry::Probe(seat) = breakers.enter(&topic()) else { panic!("the seat is free") };
+        let due = seat.due();
+        for _ in 0..100 {
+            breakers.failed(&topic(), Cause::Outage, None);
+        }
+        assert_eq!(seat.due(), due);
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        breakers.failed(&topic(), Cause::Outage, Some(&seat));
+        assert!(seat.due() > due);
     }
 }

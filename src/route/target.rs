@@ -1,18 +1,28 @@
 //! A connector as the route sees it: bounded, measured, with a memory of what is unavailable.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use vodbridge_core::{BoxError, Cause, Connector, Event, PublishError, Topic, Unavailable};
 
 use super::backoff::Backoff;
-use super::breaker::{Breakers, Entry, Turn};
+use super::breaker::{Breakers, Entry, Seat, Turn};
 use crate::delivery::Ack;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::{PublishResult, Publishing};
+use crate::telemetry::panic;
+
+/// Best-effort publishes of one connector that may be under way at a time.
+const ALSO_EVENTS_MAX: usize = 256;
+
+/// Bytes of the messages of those. A larger message takes all of it.
+const ALSO_BYTES_MAX: u32 = 16 << 20;
 
 /// A connector and what the route knows of it.
 pub struct Target {
@@ -21,6 +31,8 @@ pub struct Target {
     publish_timeout: Duration,
     breakers: Breakers,
     publishing: Publishing,
+    also_events: Arc<Semaphore>,
+    also_bytes: Arc<Semaphore>,
 }
 
 /// Why a leg has not got its event.
@@ -42,8 +54,15 @@ impl Target {
         publish_timeout: Duration,
         publishing: Publishing,
     ) -> Arc<Self> {
-        let breakers = Breakers::default();
-        Arc::new(Self { name: name.into(), connector, publish_timeout, breakers, publishing })
+        Arc::new(Self {
+            name: name.into(),
+            connector,
+            publish_timeout,
+            breakers: Breakers::default(),
+            publishing,
+            also_events: Arc::new(Semaphore::new(ALSO_EVENTS_MAX)),
+            also_bytes: Arc::new(Semaphore::new(ALSO_BYTES_MAX as usize)),
+        })
     }
 
     /// The name in the configuration.
@@ -66,13 +85,8 @@ impl Target {
         self.publishing.set_up(up);
     }
 
-    /// Counts a best-effort event for which there was no room.
-    pub(super) fn skip(&self) {
-        self.publishing.skipped();
-    }
-
-    /// Publishes until the broker has answered or nobody waits any more. An attempt under way is
-    /// never abandoned.
+    /// Publishes until the broker has answered or nobody waits any more: then no attempt begins,
+    /// and one under way is never abandoned.
     pub(super) async fn deliver(
         &self,
         event: &Event,
@@ -80,33 +94,66 @@ impl Target {
         ack: &Ack,
     ) -> Result<(), Failure> {
         let mut backoff = Backoff::new();
-        let mut seat = None;
+        let mut retry_at = Instant::now();
+        let mut seat: Option<Seat<'_>> = None;
         loop {
-            if seat.is_none() {
-                match self.breakers.enter(topic) {
-                    Entry::Go => {}
+            // Who holds the seat keeps it while waiting: given up for a moment, it would go to
+            // somebody for whom nobody waits.
+            let due = match seat.as_ref().and_then(Seat::due) {
+                Some(due) => due,
+                None => match self.breakers.enter(topic) {
+                    Entry::Go => {
+                        seat = None;
+                        retry_at
+                    }
+                    Entry::Probe(probe) => seat.insert(probe).due().unwrap_or(retry_at),
                     Entry::Shut => return Err(Failure::Deferred),
-                    Entry::Probe(probe) => seat = Some(probe),
-                }
+                },
+            };
+            if due > Instant::now() {
+                wait(ack, due).await?;
+                continue; // what the breaker said before the wait may be true no longer
             }
-            // Who holds the seat waits as the breaker says, with it: given up for a moment, it
-            // would go to somebody for whom nobody waits.
-            if let Some(seat) = &seat {
-                wait(ack, seat.due()).await?;
+            if !ack.is_awaited() {
+                return Err(Failure::Deferred);
             }
-            match self.attempt(event, topic).await {
+            match self.attempt(event, topic, seat.as_ref()).await {
                 Ok(()) => return Ok(()),
                 Err(PublishError::Refused(why)) => return Err(Failure::Refused(why)),
-                Err(PublishError::Unavailable(_)) if seat.is_some() => {}
                 Err(PublishError::Unavailable(_)) => {
-                    wait(ack, Instant::now() + backoff.next_wait()).await?;
+                    retry_at = Instant::now() + backoff.next_wait();
                 }
             }
         }
     }
 
-    /// Publishes once.
-    pub(super) async fn attempt(&self, event: &Event, topic: &Topic) -> Result<(), PublishError> {
+    /// Room for one best-effort publish; `None`, and counted, when there is none or the topic
+    /// takes nothing at the moment.
+    pub(super) fn also_room(
+        &self,
+        topic: &Topic,
+        bytes: usize,
+    ) -> Option<[OwnedSemaphorePermit; 2]> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(ALSO_BYTES_MAX);
+        let room = || {
+            let events = Arc::clone(&self.also_events).try_acquire_owned().ok()?;
+            let bytes = Arc::clone(&self.also_bytes).try_acquire_many_owned(bytes).ok()?;
+            Some([events, bytes])
+        };
+        let room = if self.breakers.is_open(topic) { None } else { room() };
+        if room.is_none() {
+            self.publishing.skipped();
+        }
+        room
+    }
+
+    /// Publishes once; `seat` is what the attempt is the probe of.
+    pub(super) async fn attempt(
+        &self,
+        event: &Event,
+        topic: &Topic,
+        seat: Option<&Seat<'_>>,
+    ) -> Result<(), PublishError> {
         let began = Instant::now();
         let answer = timeout(self.publish_timeout, self.connector.publish(event, topic)).await;
         let answer = answer.unwrap_or_else(|_| {
@@ -125,25 +172,28 @@ impl Target {
             }
             Err(PublishError::Unavailable(why)) => {
                 self.publishing.answered(PublishResult::unavailable, began);
-                self.failed(topic, why);
+                self.failed(topic, why, seat);
             }
         }
         answer
     }
 
-    /// Probes topics for which no event waits, until told to stop.
-    pub(crate) async fn probe(self: Arc<Self>, stop: CancellationToken) {
+    /// Probes topics for which no event waits, until told to stop. A task of its own for every
+    /// target: without it a topic that no event waits for stays shut.
+    pub async fn probe(self: Arc<Self>, stop: CancellationToken) {
         let probing = async {
             loop {
                 let (topic, at) = self.breakers.next_unattended().await;
                 sleep_until(at).await;
                 // An event may have come meanwhile and probe by itself.
-                let Entry::Probe(_seat) = self.breakers.enter(&topic) else { continue };
+                let Entry::Probe(seat) = self.breakers.enter(&topic) else { continue };
                 match self.check(&topic).await {
-                    Ok(()) => self.breakers.checked_well(&topic),
-                    Err(why) => {
-                        self.breakers.failed(&topic, why.cause);
+                    Ok(()) => {
+                        self.publishing.set_up(true);
+                        self.breakers.checked_well(&topic);
+                        info!(connector = &*self.name, topic = topic.as_str(), "checked well");
                     }
+                    Err(why) => self.failed(&topic, &why, Some(&seat)),
                 }
             }
         };
@@ -151,10 +201,19 @@ impl Target {
     }
 
     async fn check(&self, topic: &Topic) -> Result<(), Unavailable> {
-        let check = self.connector.check(std::slice::from_ref(topic));
-        let answers = timeout(self.publish_timeout, check)
+        // A panic here must not end the probing of every other topic.
+        let check = AssertUnwindSafe(self.connector.check(std::slice::from_ref(topic)));
+        let answers = timeout(self.publish_timeout, check.catch_unwind())
             .await
-            .map_err(|_| Unavailable::outage("no answer to a check within publish_timeout"))??;
+            .map_err(|_| Unavailable::outage("no answer to a check within publish_timeout"))?
+            .map_err(|panic| {
+                error!(
+                    connector = &*self.name,
+                    panic = panic::message(&*panic),
+                    "a check panicked"
+                );
+                Unavailable::outage("a check panicked")
+            })??;
         answers.into_iter().try_for_each(|answer| answer.map(drop))
     }
 
@@ -165,8 +224,8 @@ impl Target {
         }
     }
 
-    fn failed(&self, topic: &Topic, why: &Unavailable) {
-        if self.breakers.failed(topic, why.cause) == Turn::Opened {
+    fn failed(&self, topic: &Topic, why: &Unavailable, seat: Option<&Seat<'_>>) {
+        if self.breakers.failed(topic, why.cause, seat) == Turn::Opened {
             if why.cause == Cause::Outage {
                 self.publishing.set_up(false);
             }

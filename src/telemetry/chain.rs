@@ -1,4 +1,4 @@
-//! Errors with their causes.
+//! Errors with their causes, in one line.
 
 use std::error::Error;
 use std::fmt;

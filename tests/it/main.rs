@@ -1,11 +1,49 @@
-//! The tests, one module an area: what VOD sends, what no honest caller sends, what comes out,
-//! and what a crash, a stop and a full disk leave.
+//! The tests; the list of modules is their guide. First the promise, between fakes and with paused
+//! time; then the program itself, driven from outside.
 
+#![allow(clippy::unwrap_used, reason = "the fakes are tests, too")]
+
+/// Fake connectors that answer as scripted, events, and a bridge wired from them.
+mod support;
+
+/// When the acknowledgement comes, what is tried again, and what is given up.
+mod delivery;
+
+/// Several connectors, best effort, dropped routes.
+mod fan_out;
+
+/// Where an event ends that no connector takes or no route matches.
+mod dead_letters;
+
+/// The same event again: under way, settled, or half done.
+mod duplicates;
+
+/// What happens while a topic takes nothing, and how it is found well again.
+mod breaker;
+
+/// How a full bridge holds its sources back, and that the room always comes back.
+mod room;
+
+/// Everything at once, under random weather.
+mod conservation;
+
+/// What comes out is a CloudEvent to others.
+mod cloud_events;
+
+/// The program itself, on free ports.
 mod program;
 
-mod cloud_events;
-mod crash;
-mod full;
-mod hostile;
+/// Every sample that VOD documents, from the POST to the journal.
 mod samples;
+
+/// What no honest caller sends.
+mod hostile;
+
+/// What a `kill -9` leaves.
+mod crash;
+
+/// A journal at its limit, a disk at its end.
+mod full;
+
+/// Stops, and starts that cannot be.
 mod stopping;

@@ -1,0 +1,11 @@
+mod bridge;
+mod connector;
+mod event;
+mod log;
+mod scrape;
+
+pub(crate) use bridge::{Bridge, PUBLISH_TIMEOUT, Setup, soon};
+pub(crate) use connector::{Answer, Fake};
+pub(crate) use event::{arrives_as, event, known_by_content, of_type, topic};
+pub(crate) use log::Log;
+pub(crate) use scrape::Scrape;
