@@ -60,7 +60,7 @@ pub struct ApplicationLimits {
     pub in_flight_bytes: Size,
 }
 
-/// An application as it is written.
+/// One VOD application: the unit that has a callback URL and an event queue.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Application")]
@@ -101,7 +101,7 @@ pub(super) struct WrittenCallback {
     /// What is done with an event until a broker has it. `off`: it is kept in memory only.
     spool: Spool,
     /// The largest body that is taken; a larger one is answered with 413. No larger than the
-    /// limits `in_flight_bytes` of the application and of the process.
+    /// limits `in_flight_bytes` of the application and of the process, at most 1GiB.
     body_max: Size,
 }
 

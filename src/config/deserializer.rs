@@ -1,3 +1,5 @@
+#![expect(clippy::result_large_err, reason = "serde's traits want figment's error by value")]
+
 use figment::error::{Actual, Error, Kind, Result};
 use figment::value::{Dict, Value};
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
@@ -40,10 +42,7 @@ impl<'v> ValueDeserializer<'v> {
     }
 
     fn text(self) -> Option<&'v str> {
-        match self.0 {
-            Value::String(_, text) => Some(text),
-            _ => None,
-        }
+        self.0.as_str()
     }
 }
 
@@ -112,16 +111,16 @@ impl<'v> Deserializer<'v> for ValueDeserializer<'v> {
     }
 
     fn deserialize_seq<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value> {
-        match self.0 {
-            Value::Array(..) => self.deserialize_any(visitor),
-            _ => self.wrong_type(&visitor),
+        match self.0.as_array() {
+            Some(list) => visitor.visit_seq(Elements(list.iter().enumerate())),
+            None => self.wrong_type(&visitor),
         }
     }
 
     fn deserialize_map<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value> {
-        match self.0 {
-            Value::Dict(..) => self.deserialize_any(visitor),
-            _ => self.wrong_type(&visitor),
+        match self.0.as_dict() {
+            Some(dict) => visitor.visit_map(Entries::of(dict, None)),
+            None => self.wrong_type(&visitor),
         }
     }
 
@@ -140,17 +139,17 @@ impl<'v> Deserializer<'v> for ValueDeserializer<'v> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        match self.0 {
-            Value::String(_, text) => visitor.visit_enum(text.as_str().into_deserializer()),
-            Value::Dict(_, dict) => match dict.get(TAG) {
-                Some(Value::String(_, tag)) => visitor.visit_enum(Tagged { tag, dict }),
-                Some(other) => Err(prefixed(
-                    Kind::InvalidType(other.to_actual(), "a string".to_owned()).into(),
-                    TAG,
-                )),
-                None => Err(Kind::MissingField(TAG.into()).into()),
-            },
-            _ => self.wrong_type(&visitor),
+        if let Some(text) = self.text() {
+            return visitor.visit_enum(text.into_deserializer());
+        }
+        let Some(dict) = self.0.as_dict() else { return self.wrong_type(&visitor) };
+        let Some(tag) = dict.get(TAG) else { return Err(Kind::MissingField(TAG.into()).into()) };
+        match tag.as_str() {
+            Some(tag) => visitor.visit_enum(Tagged { tag, dict }),
+            None => {
+                let kind = Kind::InvalidType(tag.to_actual(), "a string".to_owned());
+                Err(prefixed(kind.into(), TAG))
+            }
         }
     }
 

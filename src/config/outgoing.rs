@@ -37,7 +37,7 @@ pub enum Data {
     Content,
 }
 
-/// Dead letters as they are written.
+/// Where an event goes that no connector takes or no route matches.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "DeadLetter")]

@@ -79,12 +79,16 @@ fn one_of(known: &[&str]) -> String {
 }
 
 fn actual(found: &Actual) -> String {
-    match found {
-        Actual::Str(text) => format!("{text:?}"),
-        Actual::Map => "a mapping".to_owned(),
-        Actual::Seq => "a list".to_owned(),
-        Actual::Unsigned(number) => number.to_string(),
-        other => other.to_string(),
+    if let Actual::Str(text) = found {
+        format!("{text:?}")
+    } else if let Actual::Unsigned(number) = found {
+        number.to_string()
+    } else if *found == Actual::Map {
+        "a mapping".to_owned()
+    } else if *found == Actual::Seq {
+        "a list".to_owned()
+    } else {
+        found.to_string()
     }
 }
 

@@ -53,8 +53,8 @@ pub enum Key {
     None,
 }
 
-/// A route as it is written.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+/// Which events go to which connectors, under which topic.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Route")]
 pub(super) struct WrittenRoute {
@@ -112,20 +112,6 @@ const ATTRIBUTES: [&str; 14] = [
     "vodmode",
     "partitionkey",
 ];
-
-impl Default for WrittenRoute {
-    fn default() -> Self {
-        Self {
-            name: None,
-            when: WrittenMatch::default(),
-            to: Vec::new(),
-            also: Vec::new(),
-            topic: None,
-            key: None,
-            drop: false,
-        }
-    }
-}
 
 // === checks ===
 

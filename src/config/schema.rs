@@ -7,7 +7,9 @@ use super::written::Written;
 
 /// The configuration's JSON Schema (draft 2020-12), every default in it.
 pub fn schema() -> Value {
-    let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(without_null));
+    let settings = SchemaSettings::draft2020_12()
+        .with_transform(RecursiveTransform(without_null))
+        .with_transform(RecursiveTransform(in_one_line));
     settings.into_generator().into_root_schema_for::<Written>().to_value()
 }
 
@@ -34,5 +36,12 @@ fn without_null(schema: &mut Schema) {
                 schema.insert(key, value);
             }
         }
+    }
+}
+
+/// Doc comments are broken where the source's margin is.
+fn in_one_line(schema: &mut Schema) {
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = text.replace('\n', " ");
     }
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::error::did_you_mean;
 
 /// How many secrets are valid together.
 pub(super) const SECRETS_MAX: usize = 8;
@@ -155,17 +156,20 @@ impl<'de> Visitor<'de> for SecretVisitor {
         Ok(Secret::Plain(Bytes::copy_from_slice(text.as_bytes())))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Reference {
-            file: Option<PathBuf>,
-            env: Option<String>,
-        }
-        match Reference::deserialize(MapAccessDeserializer::new(map))? {
-            Reference { file: Some(path), env: None } => Ok(Secret::File(path)),
-            Reference { file: None, env: Some(name) } => Ok(Secret::Variable(name)),
-            _ => Err(de::Error::custom(format!("expected {FORMS}"))),
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
+        let wrong = || de::Error::custom(format!("expected {FORMS}"));
+        let key = map.next_key::<String>()?.ok_or_else(wrong)?;
+        let secret = match key.as_str() {
+            "file" => Secret::File(map.next_value()?),
+            "env" => Secret::Variable(map.next_value()?),
+            other => {
+                let nearest = did_you_mean(other, ["file", "env"]);
+                return Err(de::Error::custom(format!("unknown key {other:?}{nearest}")));
+            }
+        };
+        match map.next_key::<String>()? {
+            None => Ok(secret),
+            Some(_) => Err(wrong()),
         }
     }
 }

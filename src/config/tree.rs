@@ -61,10 +61,7 @@ impl Tree {
 
     /// The keys of the map at `path`.
     pub(super) fn keys(&self, path: &Path) -> impl Iterator<Item = &str> {
-        let dict = match get(&self.values, path) {
-            Some(Value::Dict(_, dict)) => Some(dict),
-            _ => None,
-        };
+        let dict = get(&self.values, path).and_then(Value::as_dict);
         dict.into_iter().flat_map(|dict| dict.keys().map(String::as_str))
     }
 
@@ -137,10 +134,9 @@ enum Parent<'a> {
 
 fn get<'a>(root: &'a Dict, path: &Path) -> Option<&'a Value> {
     let (first, rest) = path.0.split_first()?;
-    rest.iter().try_fold(root.get(first)?, |value, key| match value {
-        Value::Dict(_, dict) => dict.get(key),
-        Value::Array(_, list) => list.get(key.parse::<usize>().ok()?),
-        _ => None,
+    rest.iter().try_fold(root.get(first)?, |value, key| match value.as_dict() {
+        Some(dict) => dict.get(key),
+        None => value.as_array()?.get(key.parse::<usize>().ok()?),
     })
 }
 

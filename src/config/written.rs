@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::application::{self, WrittenApplication};
 use super::outgoing::WrittenDeadLetter;
@@ -10,8 +11,8 @@ use super::report::Report;
 use super::route::{self, Known, WrittenRoute};
 use super::tree::Path;
 use super::{
-    Admin, CloudEvents, Config, Connector, Duplicates, Http, Journal, Limits, Log, connector,
-    duration,
+    Admin, CONNECTORS_MAX, CloudEvents, Config, Connector, Duplicates, Http, Journal, Limits, Log,
+    NAME_LEN_MAX, connector, duration,
 };
 
 /// The configuration of vodbridge.
@@ -25,10 +26,16 @@ pub(super) struct Written {
     admin: Admin,
     /// The VOD applications, by names of your choice: `a-z 0-9 _ -`, at most 64 characters. The
     /// name is a label of metrics and may stand in topics.
+    #[schemars(extend("propertyNames" = name_schema(), "minProperties" = 1))]
     applications: BTreeMap<String, WrittenApplication>,
     /// What the whole process may hold at once.
     limits: Limits,
     /// Where events go out, by names of your choice. At most 64.
+    #[schemars(extend(
+        "propertyNames" = name_schema(),
+        "minProperties" = 1,
+        "maxProperties" = CONNECTORS_MAX,
+    ))]
     connectors: BTreeMap<String, Connector>,
     /// Which events go to which connectors; the first that matches is taken, and what none
     /// matches goes to the dead letters. Default: everything to every connector.
@@ -73,6 +80,10 @@ impl Default for Written {
             log: Log::default(),
         }
     }
+}
+
+fn name_schema() -> Value {
+    json!({ "pattern": "^[a-z0-9][a-z0-9_-]*$", "maxLength": NAME_LEN_MAX })
 }
 
 impl Written {

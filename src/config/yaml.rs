@@ -160,9 +160,9 @@ impl Building<'_> {
 
     /// The text of a plain scalar. It stands between white space and punctuation.
     fn source(&self, at: Location) -> &str {
-        let span = at.span();
-        let range = span.byte_offset().zip(span.byte_len());
-        let range = range.map(|(from, len)| from as usize..from as usize + len as usize);
+        let byte = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok());
+        let (from, len) = (byte(at.span().byte_offset()), byte(at.span().byte_len()));
+        let range = from.zip(len).map(|(from, len)| from..from + len);
         range.and_then(|range| self.text.get(range)).unwrap_or_default().trim()
     }
 

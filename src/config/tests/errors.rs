@@ -191,7 +191,7 @@ fn applications_are_checked() {
         ),
         (
             "{ callback: { token: { fil: x } } }",
-            "1:43: applications.a.callback.token.fil: unknown key; did you mean \"file\"?",
+            "1:34: applications.a.callback.token: unknown key \"fil\"; did you mean \"file\"?",
         ),
         (
             "{ callback: { token: { file: x, env: y } } }",
