@@ -93,13 +93,9 @@ fn the_defaults_of_the_schema_are_those_that_run() {
 }
 
 fn without_null(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let map = map.into_iter().filter(|(_, v)| !v.is_null());
-            map.map(|(k, v)| (k, without_null(v))).collect()
-        }
-        other => other,
-    }
+    let Value::Object(map) = value else { return value };
+    let map = map.into_iter().filter(|(_, v)| !v.is_null());
+    map.map(|(k, v)| (k, without_null(v))).collect()
 }
 
 fn each_property(schema: &Value, visit: &mut impl FnMut(&str, &Value)) {
@@ -115,6 +111,6 @@ fn each_property(schema: &Value, visit: &mut impl FnMut(&str, &Value)) {
             }
         }
         Value::Array(list) => list.iter().for_each(|value| each_property(value, visit)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -1,0 +1,119 @@
+//! The processes that are driven: the bridge, and its listener alone.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{self, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Incoming;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime;
+use tokio_util::sync::CancellationToken;
+use vodbridge::http::{Limits, Listener, Response, Service};
+
+/// The bridge's binary.
+pub(crate) const BRIDGE: &str = env!("CARGO_BIN_EXE_vodbridge");
+
+/// The argument with which this benchmark is a listener that answers at once.
+pub(crate) const AT_ONCE: &str = "--answer-at-once";
+
+/// A process that listens, ended on drop.
+pub(crate) struct Child {
+    process: process::Child,
+    pub(crate) address: SocketAddr,
+    /// From the start of the process to its word that it listens.
+    pub(crate) started_in: Duration,
+    _home: TempDir,
+}
+
+impl Child {
+    /// The bridge with a journal of its own.
+    pub(crate) fn bridge() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let config = home.path().join("vodbridge.yaml");
+        let text = format!(
+            "http: {{ listen: \"127.0.0.1:0\" }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\n\
+             journal: {{ path: {:?}, size_max: 8GiB }}\nlog: {{ format: json }}\n",
+            home.path().join("journal")
+        );
+        fs::write(&config, text).unwrap();
+        let mut command = Command::new(BRIDGE);
+        command.arg("run").arg("--config").arg(config);
+        Self::start(command, home)
+    }
+
+    /// This program again, as the listener alone.
+    pub(crate) fn answering_at_once() -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg(AT_ONCE);
+        Self::start(command, tempfile::tempdir().unwrap())
+    }
+
+    fn start(mut command: Command, home: TempDir) -> Self {
+        let began = SystemTime::now();
+        let mut process = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let address = log.by_ref().find_map(|line| {
+            let line: Value = serde_json::from_str(&line.ok()?).ok()?;
+            line["message"].as_str()?.contains("callbacks").then(|| line["address"].clone())
+        });
+        let address = address.expect("it listens");
+        let address = address.as_str().unwrap().parse().unwrap();
+        let started_in = began.elapsed().unwrap_or_default();
+        Self { process, address, started_in, _home: home }
+    }
+
+    /// The most memory that was resident.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(pid) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
+            // It may have ended by itself, which the benchmark has noticed then.
+            kill_process(pid, Signal::TERM).ok();
+        }
+        self.process.wait().ok();
+    }
+}
+
+/// Reads each body and answers 200, whatever it is.
+#[derive(Clone)]
+struct AtOnce;
+
+impl Service for AtOnce {
+    async fn call(&self, request: Request<Incoming>) -> Response {
+        // A body that breaks off ends with its connection.
+        request.into_body().collect().await.ok();
+        let answer =
+            br#"{"code":0,"outcome":"delivered","id":"NewFileUpload:5285890784273533167"}"#;
+        Response::new(Full::new(Bytes::from_static(answer)))
+    }
+}
+
+/// Listens until it is ended, and says where, as the bridge does.
+#[allow(clippy::print_stderr, reason = "the address is read from there, as the bridge's is")]
+pub(crate) fn answer_at_once() {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let limits = Limits {
+            connections_max: 10_000,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+        };
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = Listener::bind(address, None, limits).await.unwrap();
+        eprintln!(r#"{{"message":"callbacks","address":"{}"}}"#, listener.address());
+        listener.serve(AtOnce, CancellationToken::new()).await;
+    });
+}
