@@ -47,3 +47,9 @@ mod full;
 
 /// Stops, and starts that cannot be.
 mod stopping;
+
+/// TLS, certificates and tokens that are exchanged, the cap on connections.
+mod listener;
+
+/// The commands beside a running bridge, and without one.
+mod commands;
