@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use vodbridge::delivery::Outcome;
 use vodbridge::duplicates::Receipt;
 use vodbridge::outlet::Admitted;
+use vodbridge::telemetry::metrics::{Ending, Metrics, Mode};
 
-use crate::support::{Answer, Bridge, Setup, event, of_type, soon, topic};
+use crate::support::{Answer, Bridge, Scrape, Setup, event, of_type, soon, topic};
 
 /// Types of events, each with a topic of its own.
 const EVENT_TYPES: usize = 3;
@@ -245,4 +246,20 @@ async fn a_503_and_a_join_count_nothing_twice() {
     let scrape = bridge.scrape();
     assert_eq!((scrape.settled("delivered"), scrape.settled("duplicate")), (1, 1));
     assert_eq!(scrape.unaccounted(), 0);
+}
+
+#[test]
+fn no_scrape_shows_more_ends_than_beginnings_while_other_threads_count() {
+    let metrics = Metrics::new();
+    let intake = metrics.intake("movies", Mode::pull, &["other"]);
+    std::thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| (0..50_000).for_each(|_| intake.begin(0).end(Ending::delivered)));
+        }
+        for _ in 0..500 {
+            let unaccounted = Scrape::new(&metrics).unaccounted();
+            assert!(unaccounted >= 0, "{unaccounted}");
+        }
+    });
+    assert_eq!(Scrape::new(&metrics).unaccounted(), 0);
 }

@@ -34,6 +34,21 @@ async fn what_nobody_waits_for_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_nobody_waits_for_holds_its_room_for_no_back_off() {
+    let bridge = Bridge::to(1);
+    bridge.connector().usually(Answer::Outage);
+    for attempts in [2, 20] {
+        let receipt = bridge.send(event("a")).await;
+        soon(bridge.connector().begun(attempts)).await;
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        drop(receipt);
+        bridge.rest().await;
+        assert_eq!(began.elapsed(), Duration::ZERO, "after {attempts} attempts");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_first_attempt_begins_for_nobody() {
     let bridge = Bridge::to(2);
     let Admitted::New(departure, receipt) = bridge.offer(event("a")) else { panic!("it is new") };
