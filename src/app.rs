@@ -203,7 +203,9 @@ impl App {
         }
         info!(address = %admin_listener.address(), "/livez, /readyz and /metrics are served");
         workers.spawn(admin_listener.serve(admin, work.clone()));
-        for target in router.targets() {
+        // A connector that is also the letters' has one prober more, which does no harm: there is
+        // one seat for each topic.
+        for target in router.targets().iter().chain(router.letters().targets()) {
             workers.spawn(Arc::clone(target).probe(work.clone()));
         }
         for health in &view.health {

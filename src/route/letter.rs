@@ -37,6 +37,11 @@ pub(super) struct Reason<'a> {
 // === impl Letters ===
 
 impl Letters {
+    /// Every target that letters may go to.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        std::iter::once(&self.target).chain(&self.last_resort)
+    }
+
     /// Publishes the dead letter until it is acknowledged or nobody waits any more; true when it
     /// is acknowledged.
     pub(super) async fn deliver(&self, event: &Event, reason: &Reason<'_>, ack: &Ack) -> bool {

@@ -167,6 +167,11 @@ impl Program {
         None
     }
 
+    /// Whether a line whose message contains `text` has come since the last look.
+    pub(crate) fn saw_line(&self, text: &str) -> bool {
+        self.lines.try_iter().any(|line| line["message"].as_str().is_some_and(|m| m.contains(text)))
+    }
+
     /// Posts a body and reads the answer.
     pub(crate) fn post(&self, path: &str, body: &[u8]) -> Reply {
         self.request("POST", path, &[], body)
