@@ -19,7 +19,7 @@ use crate::health::Health;
 use crate::http::{self, Response};
 use crate::outlet::Outlet;
 use crate::telemetry::metrics::Metrics;
-use vodbridge_journal::Store;
+use vodbridge_journal::{Store, Table};
 
 /// What the port can see.
 #[derive(Clone, Debug)]
@@ -101,9 +101,11 @@ impl View {
             let age = oldest.map(|since| now.saturating_duration_since(since));
             self.metrics.set_oldest_unsettled(application, age.unwrap_or_default());
         }
-        for (share, bytes) in self.store.usage().bytes() {
-            self.metrics.set_journal_bytes(share, bytes);
+        let usage = self.store.usage();
+        for table in Table::ALL {
+            self.metrics.set_journal_bytes(table.name(), usage.table(table).bytes);
         }
+        self.metrics.set_journal_bytes("wal", usage.wal_bytes);
         self.metrics.encode()
     }
 }

@@ -38,33 +38,28 @@ impl std::fmt::Debug for Built {
 
 /// The settings of the embedded journal. It is opened once, by the app, and handed to everybody.
 pub fn journal(config: &Config) -> journal::Settings {
-    let mut retention = journal::Retention::default();
-    for connector in config.connectors.values() {
-        let Connector::Journal(journal) = connector;
-        retention = journal::Retention {
-            keep: match journal.keep {
-                Keep::All => journal::Keep::All,
-                Keep::Newest => journal::Keep::Newest,
-            },
-            max_age: journal.max_age,
-        };
-    }
     journal::Settings {
-        path: config.journal.path.clone(),
         size_max_bytes: config.journal.size_max.bytes(),
         wal_max_bytes: config.journal.wal_max.bytes(),
-        retention,
+        ..journal::Settings::new(config.journal.path.clone())
     }
 }
 
 /// Every connector of the configuration, in the order of their names.
 pub fn connectors(config: &Config, store: &Store) -> Vec<Built> {
     let build = |(name, connector): (&Name, &Connector)| match connector {
-        Connector::Journal(journal) => Built {
-            name: name.clone(),
-            connector: Arc::new(journal::Connector::new(store.clone(), Table::Events)),
-            publish_timeout: journal.publish_timeout,
-        },
+        Connector::Journal(journal) => {
+            let keep = match journal.keep {
+                Keep::All => journal::Keep::All,
+                Keep::Newest => journal::Keep::Newest,
+            };
+            let (store, max_age) = (store.clone(), journal.max_age);
+            Built {
+                name: name.clone(),
+                connector: Arc::new(journal::Connector::new(store, Table::Events, keep, max_age)),
+                publish_timeout: journal.publish_timeout,
+            }
+        }
     };
     config.connectors.iter().map(build).collect()
 }
@@ -77,7 +72,8 @@ pub fn letters(
     targets: &[Arc<Target>],
     metrics: &Metrics,
 ) -> Letters {
-    let embedded = journal::Connector::new(store.clone(), Table::DeadLetters);
+    let (letters, keep) = (Table::DeadLetters, journal::Keep::All);
+    let embedded = journal::Connector::new(store.clone(), letters, keep, None);
     let publishing = metrics.publishing(DEAD_LETTERS);
     let embedded = Target::new(DEAD_LETTERS, Arc::new(embedded), LETTER_TIMEOUT, publishing);
     let topic = config.dead_letter.topic.clone();

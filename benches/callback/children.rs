@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{self, Command, Stdio};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -66,6 +67,8 @@ impl Child {
         let address = address.expect("it listens");
         let address = address.as_str().unwrap().parse().unwrap();
         let started_in = began.elapsed().unwrap_or_default();
+        // Read on, so that the child can write on; the thread ends with the child.
+        thread::spawn(move || log.for_each(drop));
         Self { process, address, started_in, _home: home }
     }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use vodbridge_core::Survives;
-use vodbridge_journal::{Owner, Reader, Table, durability};
+use vodbridge_journal::{Cursor, Filter, OpenError, Owner, Reader, Table, durability};
 
 use super::ConfigFile;
 use super::exit::print;
@@ -130,9 +130,12 @@ fn journal(path: &Path, findings: &mut Findings) {
             Ok(mut reader) => {
                 let whose = if owner == Owner::Bridge { "a running bridge's" } else { "at rest" };
                 findings.add(Severity::Good, &what, format!("readable, {whose}"));
-                match reader.last(Table::DeadLetters) {
-                    Ok(None) => findings.add(Severity::Good, &what, "no dead letters"),
-                    Ok(Some(_)) => findings.add(
+                let all = Filter::default();
+                match reader.page(Table::DeadLetters, &all, Cursor::NEWEST, 1) {
+                    Ok(page) if page.records.is_empty() => {
+                        findings.add(Severity::Good, &what, "no dead letters");
+                    }
+                    Ok(_) => findings.add(
                         Severity::Warning,
                         &what,
                         "there are dead letters: vodbridge dead-letters lists them",
@@ -140,7 +143,7 @@ fn journal(path: &Path, findings: &mut Findings) {
                     Err(why) => findings.add(Severity::Critical, &what, Chain(&why)),
                 }
             }
-            Err(vodbridge_journal::OpenError::Missing { .. }) => {
+            Err(OpenError::NoJournal(_)) => {
                 findings.add(Severity::Good, &what, "empty; the first start fills it");
             }
             Err(why) => findings.add(Severity::Critical, &what, Chain(&why)),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use vodbridge_core::Timestamp;
-use vodbridge_journal::{Filter, Order, Seq, Table};
+use vodbridge_journal::{Cursor, Filter, Seq, Table};
 
 use super::ConfigFile;
 use super::exit::{complain, failed, print};
@@ -125,17 +125,16 @@ impl List {
             Ok(reader) => reader,
             Err(code) => return code,
         };
-        let order = if self.oldest_first { Order::OldestFirst } else { Order::NewestFirst };
+        let mut from = if self.oldest_first { Cursor::OLDEST } else { Cursor::NEWEST };
         let (filter, mut printer) = (self.wanted.filter(), Printer::new(table, self.wanted.format));
         print(|out| {
-            let (mut left, mut after) = (self.limit, None);
+            let mut left = self.limit;
             while left > 0 {
-                let page = reader.page(table, &filter, order, after, left);
-                let page = page.map_err(io::Error::other)?;
+                let page = reader.page(table, &filter, from, left).map_err(io::Error::other)?;
                 printer.print(out, &page.records)?;
                 left -= page.records.len();
-                after = page.last;
-                if page.is_end {
+                from = page.next;
+                if page.is_last {
                     break;
                 }
             }
@@ -152,22 +151,26 @@ impl Follow {
         };
         let (filter, mut printer) = (self.wanted.filter(), Printer::new(table, self.wanted.format));
         print(|out| {
-            let before = Order::NewestFirst;
-            let newest = reader.page(table, &filter, before, None, FOLLOW_FROM);
+            let newest = reader.page(table, &filter, Cursor::NEWEST, FOLLOW_FROM);
             let mut records = newest.map_err(io::Error::other)?.records;
             records.reverse();
-            let mut after = match records.last() {
+            // Behind the newest shown; if none fits yet, behind the newest there is.
+            let behind = match records.last() {
                 Some(record) => Some(record.seq),
-                None => reader.last(table).map_err(io::Error::other)?,
+                None => {
+                    let all = reader.page(table, &Filter::default(), Cursor::NEWEST, 1);
+                    all.map_err(io::Error::other)?.records.first().map(|record| record.seq)
+                }
             };
+            let mut from = behind.map_or(Cursor::OLDEST, Cursor::After);
             printer.print(out, &records)?;
             loop {
                 out.flush()?;
-                let page = reader.page(table, &filter, Order::OldestFirst, after, PAGE_ROWS);
+                let page = reader.page(table, &filter, from, PAGE_ROWS);
                 let page = page.map_err(io::Error::other)?;
                 printer.print(out, &page.records)?;
-                after = page.last;
-                if page.is_end {
+                from = page.next;
+                if page.is_last {
                     out.flush()?;
                     wait(FOLLOW_EVERY);
                 }

@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::config::{Log, LogFormat};
 
@@ -17,7 +16,8 @@ pub fn init(log: &Log) -> Result<(), tracing_subscriber::filter::ParseError> {
     let is_terminal = io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_span_events(FmtSpan::NONE)
+        // A log that cannot be written must not end what it is about.
+        .log_internal_errors(false)
         .with_writer(io::stderr)
         .with_ansi(is_terminal);
     let json = match log.format {

@@ -1,1 +1,33 @@
-//! Under construction.
+//! What every connector must prove against its real broker.
+//!
+//! A connector's test file implements [`Broker`] and is otherwise one line, `clauses!`, that
+//! makes a test of each clause:
+//!
+//! 1. [`many_at_once_are_answered_each_for_itself`](clauses::many_at_once_are_answered_each_for_itself)
+//! 2. [`an_oversized_event_is_refused_and_harms_no_neighbour`](clauses::an_oversized_event_is_refused_and_harms_no_neighbour)
+//! 3. [`what_was_acknowledged_is_there_after_a_kill`](clauses::what_was_acknowledged_is_there_after_a_kill)
+//! 4. [`a_kill_under_load_loses_nothing_acknowledged`](clauses::a_kill_under_load_loses_nothing_acknowledged)
+//! 5. [`a_closed_connector_is_unavailable`](clauses::a_closed_connector_is_unavailable)
+//! 6. [`check_answers_for_each_topic_in_order`](clauses::check_answers_for_each_topic_in_order)
+//!
+//! and, named by those whose broker can be frozen:
+//!
+//! 7. [`a_frozen_broker_acknowledges_nothing`](clauses::a_frozen_broker_acknowledges_nothing)
+//!
+//! ```text
+//! vodbridge_conformance::clauses!(MyBroker::start().await);
+//! vodbridge_conformance::clauses!(MyBroker::start().await; a_frozen_broker_acknowledges_nothing,);
+//! ```
+//!
+//! A broker that is missing fails the test; nothing is skipped in silence.
+
+mod broker;
+pub mod clauses;
+mod event;
+mod load;
+mod tally;
+
+pub use broker::{Broker, Freeze, Stored};
+pub use event::{event, topic};
+pub use load::{Answers, publish_all};
+pub use tally::Tally;

@@ -1,54 +1,69 @@
 use std::path::Path;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use vodbridge_core::{
     Answer, Durability, Event, Provenance, PublishError, Timestamp, Topic, Unavailable,
 };
 
-use crate::store::{AppendError, State, Store, Table};
+use crate::filesystem::Filesystem;
+use crate::store::PAGE_BYTES;
+use crate::{AppendError, Keep, Retention, State, Store, Table};
 
-/// A table of the journal as a connector.
-#[derive(Clone, Debug)]
+/// The journal as a target of routes ([`Table::Events`]), or as the letter box
+/// ([`Table::DeadLetters`]). The store is closed by whoever opened it.
+#[derive(Debug)]
 pub struct Connector {
     store: Store,
     table: Table,
+    closed: AtomicBool,
+    filesystem: Filesystem,
 }
+
+// === impl Connector ===
 
 impl Connector {
-    /// Publishes into one table of the store; topics need nothing to exist.
-    pub fn new(store: Store, table: Table) -> Self {
-        Self { store, table }
+    /// A connector over one table.
+    ///
+    /// `keep` and `max_age` become the retention of the store's events; for
+    /// [`Table::DeadLetters`], which are never removed, they say nothing.
+    pub fn new(store: Store, table: Table, keep: Keep, max_age: Option<Duration>) -> Self {
+        if table == Table::Events {
+            store.retain(Retention { keep, max_age });
+        }
+        let filesystem = Filesystem::of(store.path());
+        Self { store, table, closed: AtomicBool::new(false), filesystem }
     }
-}
 
-/// What a commit in a directory survives.
-pub fn durability(path: &Path) -> Durability {
-    let all = if in_memory(path) {
-        Answer::no(Provenance::Assumed, "put journal.path on a disk; it is in memory")
-    } else {
-        // That a disk keeps what it has flushed cannot be seen from here.
-        Answer::yes(Provenance::Assumed)
-    };
-    Durability {
-        process: Answer::yes(Provenance::Broker),
-        machine: all.clone(),
-        node: Answer::no(
-            Provenance::Assumed,
-            "use a volume that outlives the node, or a broker that replicates",
-        ),
-        all,
+    /// What keeps every event from being taken, whatever its topic.
+    fn obstacle(&self) -> Option<AppendError> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Some(AppendError::Closed);
+        }
+        if let State::Unwritable(error) = self.store.state() {
+            return Some(error);
+        }
+        let usage = self.store.usage();
+        let limit_bytes = usage.share_max_bytes;
+        // Less than a page is room for hardly any event.
+        let is_full = usage.events.bytes + usage.dead_letters.bytes + PAGE_BYTES > limit_bytes;
+        let stays_full = self.store.keep() == Keep::All;
+        (is_full && stays_full).then_some(AppendError::ShareFull { table: self.table, limit_bytes })
     }
 }
 
 #[async_trait]
 impl vodbridge_core::Connector for Connector {
     async fn publish(&self, event: &Event, topic: &Topic) -> Result<(), PublishError> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Unavailable::from(AppendError::Closed).into());
+        }
         let now = Timestamp::from(SystemTime::now());
         match self.store.append(self.table, event, topic, now).await {
             Ok(_) => Ok(()),
-            Err(why @ AppendError::TooLarge { .. }) => Err(PublishError::Refused(why.into())),
-            Err(why) => Err(unavailable(why).into()),
+            Err(error @ AppendError::TooLarge { .. }) => Err(PublishError::Refused(error.into())),
+            Err(error) => Err(Unavailable::from(error).into()),
         }
     }
 
@@ -56,36 +71,39 @@ impl vodbridge_core::Connector for Connector {
         &self,
         topics: &[Topic],
     ) -> Result<Vec<Result<Durability, Unavailable>>, Unavailable> {
-        match self.store.state() {
-            State::Trouble(why @ AppendError::Closed) => Err(unavailable(why)),
-            // What was full may have room again; the next append tells.
-            State::Writable | State::Trouble(_) => {
-                Ok(topics.iter().map(|_| Ok(durability(self.store.path()))).collect())
-            }
+        match self.obstacle() {
+            Some(error) => Err(error.into()),
+            None => Ok(topics.iter().map(|_| Ok(on(self.filesystem))).collect()),
         }
     }
 
-    /// Nothing is held back here; the store is closed by whoever opened it.
-    async fn close(&self) {}
+    async fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
 }
 
-fn unavailable(why: AppendError) -> Unavailable {
-    let advice = match &why {
-        AppendError::Full { .. } => {
-            "raise journal.size_max, or set max_age or `keep: newest` on the journal connector"
-        }
-        AppendError::DiskFull => "free the disk of journal.path",
-        AppendError::WalFull { .. } => "end the process that has been reading the journal",
-        AppendError::Failed(_) => "check the disk of journal.path",
-        AppendError::TooLarge { .. } | AppendError::Closed => "",
+/// What a synced commit in a directory survives.
+pub fn durability(directory: &Path) -> Durability {
+    on(Filesystem::of(directory))
+}
+
+/// That the disk obeys a flush is assumed.
+fn on(filesystem: Filesystem) -> Durability {
+    let power = match filesystem {
+        Filesystem::Disk => Answer::yes(Provenance::Assumed),
+        Filesystem::Memory => Answer::no(
+            Provenance::Assumed,
+            "set journal.path to a directory on a disk; this one lies in memory",
+        ),
+        Filesystem::Network | Filesystem::Unknown => Answer::unknown(Provenance::NotVisible),
     };
-    let unavailable = Unavailable::outage("the journal takes nothing").caused_by(why);
-    if advice.is_empty() { unavailable } else { unavailable.advise(advice) }
-}
-
-/// Whether a directory lies in a file system that no disk is behind.
-fn in_memory(path: &Path) -> bool {
-    /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of statfs(2).
-    const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
-    rustix::fs::statfs(path).is_ok_and(|f| IN_MEMORY.contains(&f.f_type.cast_unsigned()))
+    Durability {
+        process: Answer::yes(Provenance::Assumed),
+        machine: power.clone(),
+        node: Answer::no(
+            Provenance::Assumed,
+            "send the route to a broker with replicas as well; the journal is on one disk",
+        ),
+        all: power,
+    }
 }

@@ -1,22 +1,30 @@
-//! The embedded durable store: the connector that needs no broker, and the home of dead letters.
+//! The embedded journal of vodbridge: a durable [`Store`] in a directory, and the [`Connector`]
+//! over it.
 //!
 //! ```text
-//! append --queue--> writer thread: BEGIN, insert whatever has queued up, COMMIT (fsync)
-//!    ^                                                            |
-//!    +---------------- answered only now -------------------------+      readers, also of other
-//!                                                                        processes, beside it
+//!  route ──> Connector ──┐                             ┌── events ──────┐ half of size_max,
+//!                        ├─> Store ─> writer thread ─> │                │ together
+//!  letter box ─ Connector┘     group commit, synced    └── dead_letters ┘
+//!                                                             ^
+//!  commands beside the running bridge ──── Reader, Remover ───┘  short transactions
 //! ```
 //!
-//! SQLite, with a write-ahead log and `synchronous=FULL`, because it was measured against the
-//! alternatives: it commits as many small rows a second as a bare file does, opens a million rows
-//! after a crash in milliseconds, and gives space back when rows go. What grows has no index: a
-//! random one costs two thirds of the throughput, and listings are rare.
+//! An append is acknowledged after `COMMIT` returned, and `COMMIT` returns after the write-ahead
+//! log was synced. One thread writes; what is queued while it commits is its next batch.
+//!
+//! In the directory lie `journal.db` (at most `size_max`), its `-wal` (at most `wal_max`) and
+//! `-shm`, `ballast` (space given up when the disk is full) and `lock` (whose kernel lock says
+//! who owns the directory; nothing is in it).
 
+#[cfg(feature = "bare")]
+pub mod bare;
 mod connector;
+mod filesystem;
 mod store;
 
 pub use connector::{Connector, durability};
 pub use store::{
-    AppendError, Filter, Keep, OpenError, Order, Owner, Page, ReadError, Reader, Record, Retention,
-    Seq, Settings, State, Store, Table, Usage,
+    AppendError, Cursor, Filter, Keep, OpenError, Owner, PAGE_BYTES_MAX, Page, QUEUE_ROWS_MAX,
+    ReadError, Reader, Record, Remover, Retention, SIZE_MAX_LEAST_BYTES, STEP_ROWS_MAX, Seq,
+    Settings, State, Store, Table, TableUsage, Usage,
 };

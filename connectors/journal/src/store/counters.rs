@@ -24,11 +24,11 @@ impl Counters {
     pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let mut counters = Self::default();
         let mut select = connection
-            .prepare_cached("SELECT rows, bytes, next_seq FROM counters WHERE number = ?1")?;
-        for table in Table::ALL {
-            counters.0[table.index()] = select.query_row([table.number()], |row| {
-                Ok(Counter { rows: row.get(0)?, bytes: row.get(1)?, next_seq: row.get(2)? })
-            })?;
+            .prepare_cached("SELECT rows, bytes, next_seq FROM counters ORDER BY number")?;
+        let mut rows = select.query([])?;
+        for counter in &mut counters.0 {
+            let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            *counter = Counter { rows: row.get(0)?, bytes: row.get(1)?, next_seq: row.get(2)? };
         }
         Ok(counters)
     }

@@ -1,4 +1,4 @@
-use super::PAGE_BYTES;
+use super::settings::PAGE_BYTES;
 
 /// What a leaf page holds besides its cells: an 8 byte header (SQLite file format, 1.6).
 const LEAF_HEADER_BYTES: u64 = 8;

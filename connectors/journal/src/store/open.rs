@@ -1,207 +1,297 @@
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::schema::{self, Found};
-use super::{PAGE_BYTES, Settings};
+use super::Settings;
+use super::ballast::{Ballast, finds_no_room, is_full};
+use super::room::Room;
+use super::schema::{self, Found, VERSION};
+use super::settings::{PAGE_BYTES, SIZE_MAX_LEAST_BYTES};
 
-/// The database's file in the directory.
+/// The database's name in the directory; `-wal` and `-shm` lie beside it.
 const DATABASE: &str = "journal.db";
-
-/// How long a statement waits for another process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The page cache, in KiB: the file's hot end is small.
+/// How long one process waits for another's transaction. Both keep theirs short.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// What is kept of the write-ahead log once it is folded into the file.
+const WAL_KEPT_BYTES: i64 = 8 << 20;
+/// Pages in memory: rows are appended and read in order, so a few suffice.
 const CACHE_KIB: i64 = 2048;
 
-/// An open database that this process owns.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) connection: Connection,
-    pub(super) wal: PathBuf,
-    /// Held as long as the store is open; the kernel gives it back at a kill -9.
-    pub(super) lock: File,
-}
-
-/// Why a store could not be opened; each says what to do about it.
+/// Why a journal does not open, each with the way out. Nothing was deleted or overwritten.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The directory is not there and cannot be made, or is none.
+    /// Nothing could ever be stored.
     #[error(
-        "{path} cannot be used as a directory: create it, give its parent to this user, or set \
-         journal.path to another"
+        "journal.size_max of {bytes} bytes is too small; give it at least {SIZE_MAX_LEAST_BYTES}"
     )]
-    Directory {
+    TooSmall {
+        /// What was asked for.
+        bytes: u64,
+    },
+    /// The directory is to be created, and what it lies in is not there.
+    #[error(
+        "the journal's directory {0:?} cannot be created, because what it lies in does not exist; create that, or set journal.path"
+    )]
+    NoParent(PathBuf),
+    /// The path is something else.
+    #[error("the journal's path {0:?} is not a directory; set journal.path to one")]
+    NotADirectory(PathBuf),
+    /// There is nothing to read.
+    #[error(
+        "there is no journal in {0:?}; run the bridge first, or set journal.path to where its journal is"
+    )]
+    NoJournal(PathBuf),
+    /// Another process works there.
+    #[error(
+        "the journal in {0:?} belongs to another running bridge; stop that one, or give this one a journal.path of its own"
+    )]
+    Locked(PathBuf),
+    /// No right to write.
+    #[error(
+        "the journal's directory {path:?} cannot be written; mount it writable and give it to the user that the bridge runs as, or set journal.path"
+    )]
+    NotWritable {
         /// The directory.
         path: PathBuf,
-        /// What the system says.
-        #[source]
+        /// What the system said.
         source: io::Error,
     },
-    /// Nothing can be written into the directory.
+    /// No room even to begin.
     #[error(
-        "{path} cannot be written: give it to this user, mount it writable, free its disk, or set \
-         journal.path to another"
+        "the disk under the journal's directory {path:?} is full; free space on it, or set journal.path"
     )]
-    Unwritable {
-        /// The file that was tried.
+    DiskFull {
+        /// The directory.
         path: PathBuf,
-        /// What the system says.
-        #[source]
+        /// What the system said.
         source: io::Error,
     },
-    /// Another process has the store open.
+    /// A later version has written it.
     #[error(
-        "{path} belongs to another running bridge: end that one, or set journal.path to another"
+        "the journal in {path:?} was written by a newer version (schema {found}, this one knows {VERSION}); run that version, or give this one a journal.path of its own"
     )]
-    Locked {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// There is no journal here to read.
-    #[error(
-        "there is no journal in {path}: run the bridge first, or set journal.path to where it is"
-    )]
-    Missing {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// The file was written by a later version of the program.
-    #[error("{path} has schema {found}, this program reads up to {known}: run the newer version")]
     Newer {
-        /// The file.
+        /// The directory.
         path: PathBuf,
-        /// Its version.
+        /// The schema found.
         found: i64,
-        /// The last version known.
-        known: i64,
     },
-    /// The file is some other program's.
+    /// A reader finds an earlier version.
     #[error(
-        "{path} is the database of another program: move it away, or set journal.path to another"
+        "the journal in {path:?} was written by an older version (schema {found}, this one knows {VERSION}); start the bridge of this version once"
     )]
-    Foreign {
-        /// The file.
+    Older {
+        /// The directory.
         path: PathBuf,
+        /// The schema found.
+        found: i64,
     },
-    /// The file is damaged, or the disk fails.
+    /// Some other program's database.
     #[error(
-        "{path} cannot be opened: check the disk; if the file is damaged, move it away and start \
-         with a new one (the sqlite3 program's .recover reads what can be read)"
+        "{0:?} is a database of another program; set journal.path to a directory of the journal's own"
     )]
-    Database {
-        /// The file.
+    Foreign(PathBuf),
+    /// The file is damaged.
+    #[error(
+        "the journal {path:?} is damaged; move the directory away (`sqlite3 journal.db .recover` may save what is in it) and start with an empty one"
+    )]
+    Damaged {
+        /// The database file.
         path: PathBuf,
-        /// What SQLite says.
-        #[source]
+        /// What the engine said.
         source: rusqlite::Error,
     },
-    /// The system gives no thread.
-    #[error("the journal's writer cannot be started")]
-    Thread(#[source] io::Error),
+    /// Something else in the file system.
+    #[error("the journal's directory {path:?} cannot be opened")]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something else in the engine.
+    #[error("the journal {path:?} cannot be opened")]
+    Engine {
+        /// The database file.
+        path: PathBuf,
+        /// What the engine said.
+        source: rusqlite::Error,
+    },
 }
 
-/// Makes the directory, locks it, and takes the database to the current schema.
-pub(super) fn open(settings: &Settings) -> Result<Opened, OpenError> {
-    let path = &settings.path;
-    make_directory(path)?;
-    let lock = lock(path)?;
-    let database = path.join(DATABASE);
-    let failed = |source| OpenError::Database { path: database.clone(), source };
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(&database, flags).map_err(failed)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    let from = match look(&connection, &database)? {
-        Found::Empty | Found::Foreign => 0,
-        Found::Journal(version) => version,
+/// A journal that is ours.
+pub(crate) struct Opened {
+    pub(crate) connection: Connection,
+    pub(crate) ballast: Ballast,
+    pub(crate) room: Room,
+    pub(crate) wal: PathBuf,
+    pub(crate) lock: File,
+}
+
+/// Takes the directory and opens the journal for writing, creating what is not there.
+pub(crate) fn open(settings: &Settings) -> Result<Opened, OpenError> {
+    if settings.size_max_bytes < SIZE_MAX_LEAST_BYTES {
+        return Err(OpenError::TooSmall { bytes: settings.size_max_bytes });
+    }
+    let directory = &settings.path;
+    let io = |source| io_error(directory, source);
+    create_directory(directory)?;
+    let lock = lock(directory)?;
+    let path = directory.join(DATABASE);
+    let is_new = !path.try_exists().map_err(io)?;
+    let mut ballast = Ballast::open(directory, settings.ballast_bytes).map_err(io)?;
+    if is_new && !ballast.is_aboard() {
+        return Err(io(ErrorKind::StorageFull.into()));
+    }
+    let mut connected = connect(&path, settings);
+    if connected.is_err() && ballast.is_aboard() && finds_no_room(directory) {
+        // Even opening writes: to the index of the log, and to the log.
+        ballast.give_up();
+        connected = connect(&path, settings);
+    }
+    let engine = |source| engine_error(directory, &path, source);
+    let connection = connected.map_err(engine)??;
+    let room = Room::load(&connection, settings.share_bytes()).map_err(engine)?;
+    // The names of new files are in the directory, which is written like a file.
+    File::open(directory).and_then(|d| d.sync_all()).map_err(io)?;
+    Ok(Opened { connection, ballast, room, wal: directory.join("journal.db-wal"), lock })
+}
+
+/// Opens a journal for reading, beside its owner or without one.
+pub(crate) fn open_to_read(directory: &Path) -> Result<Connection, OpenError> {
+    connect_beside(directory, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// Opens a journal for removing rows, beside its owner or without one.
+pub(crate) fn open_to_remove(directory: &Path) -> Result<Connection, OpenError> {
+    connect_beside(directory, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+fn create_directory(directory: &Path) -> Result<(), OpenError> {
+    match fs::metadata(directory) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => return Err(OpenError::NotADirectory(directory.to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(io_error(directory, error)),
+    }
+    fs::create_dir(directory).map_err(|error| {
+        if error.kind() == ErrorKind::NotFound {
+            return OpenError::NoParent(directory.to_owned());
+        }
+        io_error(directory, error)
+    })?;
+    // The parent of a single relative name is the working directory.
+    let parent = directory.parent().filter(|p| !p.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))
+        .and_then(|d| d.sync_all())
+        .map_err(|error| io_error(directory, error))
+}
+
+/// Takes the directory for this process, until the file is closed or the process is no more.
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(directory.join("lock"))
+        .map_err(|error| io_error(directory, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(directory.to_owned())),
+        Err(TryLockError::Error(error)) => Err(io_error(directory, error)),
+    }
+}
+
+/// The inner error is a file that is not ours to write.
+fn connect(path: &Path, settings: &Settings) -> rusqlite::Result<Result<Connection, OpenError>> {
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Looked at before anything is set, because setting writes.
+    let version = match (schema::look(&connection)?, directory_of(path)) {
+        (Found::Empty, _) => 0,
+        (Found::Journal(found), path) if found > VERSION => {
+            return Ok(Err(OpenError::Newer { path, found }));
+        }
+        (Found::Journal(found), _) => found,
+        (Found::Foreign, _) => return Ok(Err(OpenError::Foreign(path.to_owned()))),
     };
-    prepare(&connection, settings).map_err(failed)?;
-    schema::migrate(&mut connection, from).map_err(failed)?;
-    let wal = path.join(format!("{DATABASE}-wal"));
-    Ok(Opened { connection, wal, lock })
-}
-
-/// Opens the database beside whoever owns it, to read.
-pub(super) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
-    let database = path.join(DATABASE);
-    if !database.is_file() {
-        return Err(OpenError::Missing { path: path.to_owned() });
-    }
-    let failed = |source| OpenError::Database { path: database.clone(), source };
-    // Readers of a write-ahead log write into its shared memory, so read-only would not do.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&database, flags).map_err(failed)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    connection.pragma_update(None, "query_only", true).map_err(failed)?;
-    match look(&connection, &database)? {
-        Found::Journal(_) => Ok(connection),
-        Found::Empty | Found::Foreign => Err(OpenError::Missing { path: path.to_owned() }),
-    }
-}
-
-fn make_directory(path: &Path) -> Result<(), OpenError> {
-    // Payloads are nobody else's business.
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-            Err(OpenError::Directory { path: path.to_owned(), source })
-        }
-        Ok(()) | Err(_) if path.is_dir() => Ok(()),
-        Ok(()) | Err(_) => {
-            let source = io::Error::from(io::ErrorKind::NotADirectory);
-            Err(OpenError::Directory { path: path.to_owned(), source })
-        }
-    }
-}
-
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let file = path.join("lock");
-    let unwritable = |source| OpenError::Unwritable { path: file.clone(), source };
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&file);
-    let lock = lock.map_err(unwritable)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::Locked { path: path.to_owned() });
-        }
-        Err(TryLockError::Error(source)) => return Err(unwritable(source)),
-    }
-    // A disk without a single free block says so here, with a sentence, and not in the middle of
-    // making a schema.
-    let probe = path.join("probe");
-    let written = fs::write(&probe, [0; 4096]);
-    fs::remove_file(&probe).ok();
-    written.map_err(|source| OpenError::Unwritable { path: probe, source })?;
-    Ok(lock)
-}
-
-fn look(connection: &Connection, database: &Path) -> Result<Found, OpenError> {
-    let path = database.to_owned();
-    match schema::look(connection) {
-        Ok(Found::Foreign) => Err(OpenError::Foreign { path }),
-        Ok(Found::Journal(found)) if found > schema::VERSION => {
-            Err(OpenError::Newer { path, found, known: schema::VERSION })
-        }
-        Ok(found) => Ok(found),
-        Err(source) => Err(OpenError::Database { path, source }),
-    }
-}
-
-/// Measured: other settings only raised the slowest commits.
-fn prepare(connection: &Connection, settings: &Settings) -> rusqlite::Result<()> {
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    connection.pragma_update(None, "page_size", signed(PAGE_BYTES))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES as i64)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // A commit returns once the log is on the disk.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
-    connection.pragma_update(None, "journal_size_limit", signed(settings.wal_max_bytes / 4))?;
-    let pages = settings.size_max_bytes / PAGE_BYTES;
-    connection.pragma_update(None, "max_page_count", signed(pages))
+    // Not kept in the file: it counts for the connection that set it.
+    let pages = i64::try_from(settings.size_max_bytes / PAGE_BYTES).unwrap_or(i64::MAX);
+    connection.pragma_update(None, "max_page_count", pages)?;
+    schema::migrate(&mut connection, version)?;
+    Ok(Ok(connection))
+}
+
+fn connect_beside(directory: &Path, access: OpenFlags) -> Result<Connection, OpenError> {
+    let path = directory.join(DATABASE);
+    match fs::metadata(&path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(OpenError::NoJournal(directory.to_owned()));
+        }
+        Err(error) => return Err(io_error(directory, error)),
+    }
+    let connect = || {
+        let connection =
+            Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        Ok((schema::look(&connection)?, connection))
+    };
+    let (found, connection) = connect().map_err(|source| engine_error(directory, &path, source))?;
+    match (found, directory.to_owned()) {
+        (Found::Journal(VERSION), _) => Ok(connection),
+        (Found::Journal(found), path) if found > VERSION => Err(OpenError::Newer { path, found }),
+        (Found::Journal(found), path) => Err(OpenError::Older { path, found }),
+        (Found::Empty, path) => Err(OpenError::NoJournal(path)),
+        (Found::Foreign, _) => Err(OpenError::Foreign(path)),
+    }
+}
+
+fn directory_of(database: &Path) -> PathBuf {
+    database.parent().unwrap_or(database).to_owned()
+}
+
+fn io_error(directory: &Path, source: io::Error) -> OpenError {
+    use ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+    let (path, kind) = (directory.to_owned(), source.kind());
+    if is_full(&source) {
+        OpenError::DiskFull { path, source }
+    } else if kind == NotADirectory {
+        OpenError::NotADirectory(path)
+    } else if matches!(kind, PermissionDenied | ReadOnlyFilesystem) {
+        OpenError::NotWritable { path, source }
+    } else {
+        OpenError::Io { path, source }
+    }
+}
+
+fn engine_error(directory: &Path, database: &Path, source: rusqlite::Error) -> OpenError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly};
+    let (file, path) = (database.to_owned(), directory.to_owned());
+    match source.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => OpenError::Damaged { path: file, source },
+        Some(ReadOnly) => {
+            let source = io::Error::new(ErrorKind::ReadOnlyFilesystem, source);
+            OpenError::NotWritable { path, source }
+        }
+        Some(code) if code == DiskFull || finds_no_room(directory) => {
+            OpenError::DiskFull { path, source: io::Error::new(ErrorKind::StorageFull, source) }
+        }
+        Some(_) | None => OpenError::Engine { path: file, source },
+    }
 }

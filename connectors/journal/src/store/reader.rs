@@ -1,66 +1,81 @@
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, Row as Columns, TransactionBehavior};
-use vodbridge_core::Timestamp;
+use rusqlite::{Connection, Row};
 
-use super::filter::Filter;
-use super::open::{OpenError, open_to_read};
-use super::record::Record;
 use super::row::Kept;
-use super::{Seq, Table};
+use super::settings::STEP_ROWS_MAX;
+use super::trim::timestamp;
+use super::{Filter, OpenError, Record, Seq, Table, open};
 
-/// Rows looked at in one transaction, so that no listing holds the write-ahead log.
-const SCAN_ROWS_MAX: usize = 500;
+/// Bytes of events in one page, unless a single event is larger.
+pub const PAGE_BYTES_MAX: usize = 8 << 20;
 
-/// Reads the store, in the process that owns it or beside it.
+/// A journal opened for reading, in the owner's process or in any other.
+///
+/// Every look is a transaction of its own over at most [`STEP_ROWS_MAX`] rows and none is held
+/// between two calls, so a reader that prints slowly holds nobody up.
 #[derive(Debug)]
-pub struct Reader {
-    connection: Connection,
-}
+pub struct Reader(Connection);
 
-/// Which rows come first.
+/// Where a listing stands, and which way it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// The newest.
-    NewestFirst,
-    /// The oldest.
-    OldestFirst,
+pub enum Cursor {
+    /// Oldest first, from the row after this one.
+    After(Seq),
+    /// Newest first, from the row before this one.
+    Before(Seq),
 }
 
-/// Some rows of a listing.
-#[derive(Debug)]
+/// A part of a listing.
+#[derive(Clone, Debug)]
 pub struct Page {
-    /// Those that the filter admits.
+    /// What the filter admits, in the cursor's order.
     pub records: Vec<Record>,
-    /// The last row that was looked at: where the next page begins.
-    pub last: Option<Seq>,
-    /// Whether nothing comes after it at the moment.
-    pub is_end: bool,
+    /// Where the next page begins; at the end it waits for rows that are still to come.
+    pub next: Cursor,
+    /// No further row was there.
+    pub is_last: bool,
 }
 
-/// Why a listing cannot go on.
+/// Why a page cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The database does not answer.
+    /// A row that is no event.
+    #[error("row {seq} of {} is damaged; pass it over by a cursor behind it", table.name())]
+    Damaged {
+        /// Where it lies.
+        table: Table,
+        /// Its number.
+        seq: Seq,
+    },
+    /// The engine fails.
     #[error("the journal cannot be read")]
-    Database(#[from] rusqlite::Error),
-    /// A row holds no event.
-    #[error("row {0} of the journal is damaged")]
-    Damaged(Seq),
+    Engine(#[from] rusqlite::Error),
 }
 
+// === impl Cursor ===
+
+impl Cursor {
+    /// Everything, oldest first.
+    pub const OLDEST: Self = Self::After(Seq(0));
+    /// Everything, newest first.
+    pub const NEWEST: Self = Self::Before(Seq(i64::MAX));
+}
+
+// === impl Reader ===
+
 impl Reader {
-    /// Opens the store in a directory.
+    /// Opens the journal in the directory `path`; its owner may be running or not.
     ///
     /// # Errors
     ///
-    /// When there is none, or it is of a later version.
+    /// Each says the way out; see [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Ok(Self { connection: open_to_read(path)? })
+        open::open_to_read(path).map(Self)
     }
 
-    /// Looks at the rows that come after `after` and returns up to `limit` of those that the
-    /// filter admits. One short transaction; a page may be empty without being the last.
+    /// The next records that `filter` admits: at most `limit`, fewer at the end or when they are
+    /// large ([`PAGE_BYTES_MAX`]). Goes on from look to look until it has them.
     ///
     /// # Errors
     ///
@@ -69,77 +84,103 @@ impl Reader {
         &mut self,
         table: Table,
         filter: &Filter,
-        order: Order,
-        after: Option<Seq>,
+        from: Cursor,
         limit: usize,
     ) -> Result<Page, ReadError> {
-        let (from, comparison, direction) = match order {
-            Order::NewestFirst => (after.map_or(i64::MAX, |s| s.0), "<", "DESC"),
-            Order::OldestFirst => (after.map_or(0, |s| s.0), ">", "ASC"),
-        };
-        let sql = format!(
-            "SELECT seq, stored, time, event_type, application, file, task, id, head, body \
-             FROM {} WHERE seq {comparison} ?1 ORDER BY seq {direction}",
-            table.name()
-        );
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-        let mut select = transaction.prepare_cached(&sql)?;
-        let mut rows = select.query([from])?;
-        let mut page = Page { records: Vec::new(), last: after, is_end: false };
-        let mut looked_at = 0;
-        while looked_at < SCAN_ROWS_MAX && page.records.len() < limit {
-            let Some(row) = rows.next()? else {
-                page.is_end = true;
-                break;
-            };
-            let kept = kept(row)?;
-            looked_at += 1;
-            page.last = Some(kept.seq);
-            if filter.admits(&kept) {
-                page.records.push(kept.record(table).ok_or(ReadError::Damaged(kept.seq))?);
-            }
+        let mut page = Page { records: Vec::new(), next: from, is_last: false };
+        let mut bytes = 0;
+        while page.records.len() < limit && bytes < PAGE_BYTES_MAX && !page.is_last {
+            bytes += self.look(table, filter, limit, bytes, &mut page)?;
         }
         Ok(page)
     }
 
-    /// The last row of a table; `None` if it has none.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    pub fn last(&mut self, table: Table) -> Result<Option<Seq>, ReadError> {
-        let sql = format!("SELECT seq FROM {} ORDER BY seq DESC LIMIT 1", table.name());
-        let seq = self.connection.query_row(&sql, [], |row| row.get(0)).optional()?;
-        Ok(seq.map(Seq))
-    }
-
-    /// One row by its number.
+    /// The record with this number, if it is there.
     ///
     /// # Errors
     ///
     /// See [`ReadError`].
     pub fn get(&mut self, table: Table, seq: Seq) -> Result<Option<Record>, ReadError> {
-        let before = Seq(seq.0.saturating_sub(1));
-        let page = self.page(table, &Filter::default(), Order::OldestFirst, Some(before), 1)?;
+        let from = Cursor::After(Seq(seq.0.saturating_sub(1)));
+        let page = self.page(table, &Filter::default(), from, 1)?;
         Ok(page.records.into_iter().next().filter(|record| record.seq == seq))
+    }
+
+    /// One transaction: adds to the page and tells how many bytes.
+    fn look(
+        &mut self,
+        table: Table,
+        filter: &Filter,
+        limit: usize,
+        bytes_before: usize,
+        page: &mut Page,
+    ) -> Result<usize, ReadError> {
+        let mut bytes = 0;
+        let mut select = self.0.prepare_cached(select(table, page.next))?;
+        let (Cursor::After(from) | Cursor::Before(from)) = page.next;
+        let mut rows = select.query((from.0, STEP_ROWS_MAX as i64))?;
+        for _ in 0..STEP_ROWS_MAX {
+            let Some(row) = rows.next()? else {
+                page.is_last = true;
+                break;
+            };
+            let seq = Seq(row.get(0)?);
+            page.next = match page.next {
+                Cursor::After(_) => Cursor::After(seq),
+                Cursor::Before(_) => Cursor::Before(seq),
+            };
+            let mut kept = columns(row, seq)?;
+            if !filter.admits(&kept) {
+                continue;
+            }
+            // Read only now: what is passed over leaves its long columns on the disk.
+            kept.head = blob(row, 8)?;
+            kept.body = blob(row, 9)?;
+            bytes += kept.body.len();
+            let record = kept.record(table).ok_or(ReadError::Damaged { table, seq })?;
+            page.records.push(record);
+            if page.records.len() >= limit || bytes_before + bytes >= PAGE_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(bytes)
     }
 }
 
-fn kept<'a>(row: &'a Columns<'_>) -> rusqlite::Result<Kept<'a>> {
-    let text = |column: usize| -> rusqlite::Result<Option<&'a str>> {
-        Ok(row.get_ref(column)?.as_str_or_null()?)
-    };
-    let moment = |column: usize| -> rusqlite::Result<Timestamp> {
-        Ok(Timestamp::from_millis(row.get::<_, i64>(column)?.unsigned_abs()))
-    };
+fn select(table: Table, cursor: Cursor) -> &'static str {
+    match (table, cursor) {
+        (Table::Events, Cursor::After(_)) => {
+            "SELECT seq, stored, time, event_type, application, file, task, id, head, body
+             FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+        }
+        (Table::Events, Cursor::Before(_)) => {
+            "SELECT seq, stored, time, event_type, application, file, task, id, head, body
+             FROM events WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"
+        }
+        (Table::DeadLetters, Cursor::After(_)) => {
+            "SELECT seq, stored, time, event_type, application, file, task, id, head, body
+             FROM dead_letters WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+        }
+        (Table::DeadLetters, Cursor::Before(_)) => {
+            "SELECT seq, stored, time, event_type, application, file, task, id, head, body
+             FROM dead_letters WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"
+        }
+    }
+}
+
+fn columns<'a>(row: &'a Row<'_>, seq: Seq) -> rusqlite::Result<Kept<'a>> {
+    let text = |column| row.get_ref(column).and_then(|v| Ok(v.as_str_or_null()?));
     Ok(Kept {
-        seq: Seq(row.get(0)?),
-        stored: moment(1)?,
-        time: moment(2)?,
+        seq,
+        stored: timestamp(row.get(1)?),
+        time: timestamp(row.get(2)?),
         columns: [text(3)?, text(4)?, text(5)?, text(6)?],
         id: text(7)?.unwrap_or_default(),
-        head: row.get_ref(8)?.as_blob()?,
-        body: row.get_ref(9)?.as_blob()?,
+        head: &[],
+        body: &[],
     })
+}
+
+fn blob<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a [u8]> {
+    Ok(row.get_ref(column)?.as_blob()?)
 }

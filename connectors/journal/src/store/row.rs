@@ -181,15 +181,15 @@ fn place(message: &Bytes, data: &Bytes) -> Option<usize> {
 
 /// LEB128, as most lengths fit one byte.
 fn put_number(head: &mut Vec<u8>, mut number: usize) {
-    loop {
-        let [low, ..] = number.to_le_bytes();
+    while number >= 0x80 {
+        head.push(low_bits(number) | 0x80);
         number >>= 7;
-        if number == 0 {
-            head.push(low & 0x7f);
-            return;
-        }
-        head.push(low | 0x80);
     }
+    head.push(low_bits(number));
+}
+
+fn low_bits(number: usize) -> u8 {
+    u8::try_from(number & 0x7f).expect("seven bits fit a byte")
 }
 
 fn put_text(head: &mut Vec<u8>, text: &str) {

@@ -16,7 +16,7 @@ pub struct Seq(pub(crate) i64);
 // === impl Table ===
 
 impl Table {
-    /// Every table.
+    /// Every table, in the order of their counters.
     pub const ALL: [Self; 2] = [Self::Events, Self::DeadLetters];
 
     /// The name in the file, in metrics and in reports.

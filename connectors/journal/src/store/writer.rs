@@ -1,282 +1,378 @@
-//! The one writer: a thread that commits whatever has queued up, and answers after the commit.
-
-use std::fs;
+use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::blob::{Blob, ZeroBlob};
-use rusqlite::{Connection, ErrorCode, MAIN_DB, ToSql, Transaction, TransactionBehavior, params};
-use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info, warn};
+use rusqlite::blob::ZeroBlob;
+use rusqlite::{
+    CachedStatement, Connection, ErrorCode, MAIN_DB, ToSql, Transaction, TransactionBehavior,
+};
+use tokio::sync::{mpsc, oneshot, watch};
 use vodbridge_core::Timestamp;
 
-use super::ballast::Ballast;
+use super::ballast::{Ballast, finds_no_room};
 use super::counters::Counters;
-use super::open::{OpenError, Opened};
+use super::room::Room;
 use super::row::Row;
-use super::state::Shared;
-use super::{AppendError, Keep, Seq, Settings, Table};
+use super::settings::{BATCH_ROWS_MAX, Settings};
+use super::trim::remove;
+use super::usage::Gauges;
+use super::{AppendError, Retention, Seq, State, Table};
 
-/// Rows of one commit at the most.
-const BATCH_ROWS_MAX: usize = 512;
+/// A larger body is written into its row piece by piece: bound as a value, the engine copies it
+/// twice, and the C allocator keeps that memory.
+const BIND_BYTES_MAX: usize = 256 << 10;
 
-/// Rows removed in one transaction at the most.
-const REMOVE_ROWS_MAX: i64 = 500;
-
-/// A larger body is written into its row piece by piece: bound as a value, it would be copied
-/// twice, and the copies' memory kept.
-const BIND_BYTES_MAX: usize = 256 * 1024;
-
-/// What the writer is asked to do.
-pub(super) enum Job {
-    /// Append a row, and say which it became.
-    Append(Box<Row>, Reply),
-    /// Take nothing more, and end once the queue is empty.
+/// What the writer is asked for.
+pub(crate) enum Command {
+    Append(Append),
+    Remove {
+        table: Table,
+        seqs: Vec<Seq>,
+        answer: oneshot::Sender<Result<u64, AppendError>>,
+    },
+    /// Look whether what kept it from writing has passed.
+    Recheck,
+    /// Finish what is queued and end.
     Close,
 }
 
-type Reply = oneshot::Sender<Result<Seq, AppendError>>;
-
-struct Writer {
-    connection: Connection,
-    wal: PathBuf,
-    settings: Settings,
-    shared: Arc<Shared>,
-    ballast: Ballast,
-    is_in_trouble: bool,
-    /// Held until the writer ends.
-    _lock: fs::File,
+pub(crate) struct Append {
+    pub(crate) row: Row,
+    pub(crate) answer: oneshot::Sender<Result<Seq, AppendError>>,
 }
 
-/// Starts the writer on an open database.
-pub(super) fn start(
-    opened: Opened,
-    settings: Settings,
-    queue: mpsc::Receiver<Job>,
-) -> Result<(Arc<Shared>, JoinHandle<()>), OpenError> {
-    let Opened { connection, wal, lock } = opened;
-    let shared = Arc::new(Shared::new(settings.path.clone()));
-    let counters = Counters::load(&connection)
-        .map_err(|source| OpenError::Database { path: settings.path.clone(), source })?;
-    shared.committed(&counters, 0);
-    let writer = Writer {
-        connection,
-        wal,
-        ballast: Ballast::take(&settings.path),
-        settings,
-        shared: Arc::clone(&shared),
-        is_in_trouble: false,
-        _lock: lock,
-    };
-    let thread = thread::Builder::new().name("journal-writer".to_owned());
-    let thread = thread.spawn(move || writer.run(queue)).map_err(OpenError::Thread)?;
-    Ok((shared, thread))
+/// The one thread that writes.
+///
+/// ```text
+/// append ─┐
+/// append ─┼─> queue ─> take all there is ─> BEGIN, INSERT ..., counters, COMMIT (synced) ─> answers
+/// append ─┘     ^                                      |
+///               └──── the next batch gathers meanwhile ┘
+/// ```
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) queue: mpsc::Receiver<Command>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) room: Room,
+    pub(crate) ballast: Ballast,
+    pub(crate) wal: PathBuf,
+    /// Held as long as the writer lives; the kernel releases it if the process is killed.
+    pub(crate) lock: File,
+    /// Dropped last: who waits for the end waits for this.
+    pub(crate) ended: watch::Sender<()>,
 }
+
+/// What handles and writer share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) gauges: Gauges,
+    pub(crate) state: Mutex<State>,
+    pub(crate) retention: Mutex<Retention>,
+}
+
+// === impl Writer ===
 
 impl Writer {
-    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        let mut jobs = Vec::with_capacity(BATCH_ROWS_MAX);
-        let mut rows = Vec::with_capacity(BATCH_ROWS_MAX);
-        while queue.blocking_recv_many(&mut jobs, BATCH_ROWS_MAX) > 0 {
-            for job in jobs.drain(..) {
-                match job {
-                    Job::Append(row, reply) => rows.push((row, reply)),
-                    Job::Close => queue.close(),
-                }
-            }
-            if !rows.is_empty() {
-                self.append(&mut rows);
-            }
+    /// Works until it is told to close, or nobody is left who could ask for anything.
+    pub(crate) fn run(mut self) {
+        let mut commands = Vec::with_capacity(BATCH_ROWS_MAX);
+        let mut batch = Vec::with_capacity(BATCH_ROWS_MAX);
+        while self.queue.blocking_recv_many(&mut commands, BATCH_ROWS_MAX) > 0 {
+            self.work(&mut commands, &mut batch);
         }
-        self.shared.set_trouble(Some(AppendError::Closed));
-        // Only tidiness: the next open would do it.
-        self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE").ok();
+        self.end();
     }
 
-    /// Commits a batch and answers everybody in it.
-    fn append(&mut self, rows: &mut Vec<(Box<Row>, Reply)>) {
-        let answers = match self.is_fit() {
-            Ok(()) => self.commit(rows),
-            Err(why) => Err(why),
-        };
-        let trouble = match &answers {
-            Ok(answers) => answers.iter().find_map(|a| a.as_ref().err().cloned()),
-            Err(why) => Some(why.clone()),
-        };
-        self.turn(trouble);
-        // Whoever has gone meanwhile does not know, and needs no answer.
+    fn work(&mut self, commands: &mut Vec<Command>, batch: &mut Vec<Append>) {
+        let batch_bytes_max = self.shared.settings.batch_bytes_max();
+        let mut bytes = 0;
+        for command in commands.drain(..) {
+            match command {
+                Command::Append(append) => {
+                    if bytes + append.row.bytes > batch_bytes_max {
+                        self.append(batch);
+                        bytes = 0;
+                    }
+                    bytes += append.row.bytes;
+                    batch.push(append);
+                }
+                Command::Remove { table, seqs, answer } => {
+                    self.append(batch);
+                    bytes = 0;
+                    // Who asked may have gone; the rows have gone all the same.
+                    answer.send(self.remove(table, &seqs)).ok();
+                }
+                Command::Recheck => self.recheck(),
+                // What was queued behind it is still taken.
+                Command::Close => self.queue.close(),
+            }
+        }
+        self.append(batch);
+    }
+
+    fn end(self) {
+        let Self { connection, shared, lock, ended, .. } = self;
+        shared.set_state(State::Unwritable(AppendError::Closed));
+        // A reader may keep the log from being emptied; the next owner folds it in.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).ok();
+        if let Err((_, error)) = connection.close() {
+            tracing::warn!(%error, "the journal was not closed in order");
+        }
+        drop(lock);
+        drop(ended);
+    }
+
+    /// Commits the batch and answers each; empty afterwards.
+    fn append(&mut self, batch: &mut Vec<Append>) {
+        if batch.is_empty() {
+            return;
+        }
+        let answers = self.obstacle().map_or_else(|| self.commit(batch), Err);
         match answers {
             Ok(answers) => {
-                for ((_, reply), answer) in rows.drain(..).zip(answers) {
-                    reply.send(answer).ok();
+                for (append, answer) in batch.drain(..).zip(answers) {
+                    // Who asked may have gone; the row stays, and a second one has the same id.
+                    append.answer.send(answer).ok();
                 }
             }
-            Err(why) => {
-                for (_, reply) in rows.drain(..) {
-                    reply.send(Err(why.clone())).ok();
+            Err(error) => {
+                for append in batch.drain(..) {
+                    append.answer.send(Err(error.clone())).ok();
                 }
             }
         }
     }
 
-    /// Whether anything may be written at all.
-    fn is_fit(&mut self) -> Result<(), AppendError> {
-        if !self.ballast.is_room() {
-            return Err(AppendError::DiskFull);
+    /// Why nothing can be appended now.
+    fn obstacle(&mut self) -> Option<AppendError> {
+        if !self.ballast.take_back() {
+            return Some(self.unwritable(AppendError::DiskFull));
         }
-        self.ballast.take_again();
-        let wal_max_bytes = self.settings.wal_max_bytes;
-        if self.wal_bytes() <= wal_max_bytes {
-            return Ok(());
+        let limit_bytes = self.shared.settings.wal_max_bytes;
+        if self.wal_bytes() <= limit_bytes {
+            return None;
         }
-        // Some reader has kept the log from being reset; perhaps it has gone.
-        self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE").ok();
-        if self.wal_bytes() <= wal_max_bytes {
-            return Ok(());
-        }
-        Err(AppendError::WalFull { wal_max_bytes })
+        self.checkpoint();
+        let bytes = self.wal_bytes();
+        (bytes > limit_bytes)
+            .then(|| self.unwritable(AppendError::WalTooLarge { bytes, limit_bytes }))
     }
 
-    fn commit(
-        &mut self,
-        rows: &[(Box<Row>, Reply)],
-    ) -> Result<Vec<Result<Seq, AppendError>>, AppendError> {
-        match self.try_commit(rows) {
-            Ok(answers) => Ok(answers),
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-                self.ballast.give_up();
-                Err(AppendError::DiskFull)
-            }
-            Err(error) => Err(AppendError::Failed(Arc::new(error))),
-        }
-    }
-
-    fn try_commit(
-        &mut self,
-        rows: &[(Box<Row>, Reply)],
-    ) -> rusqlite::Result<Vec<Result<Seq, AppendError>>> {
-        let share_bytes = self.settings.size_max_bytes / 2;
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let before = Counters::load(&transaction)?;
-        let mut counters = before;
-        let mut answers = Vec::with_capacity(rows.len());
-        if let Some(max_age) = self.settings.retention.max_age {
-            let now = Timestamp::from(SystemTime::now()).as_millis();
-            let oldest = now.saturating_sub(u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX));
-            remove(&transaction, &mut counters, Some(oldest))?;
-        }
-        for (row, _) in rows {
-            if row.bytes > share_bytes {
-                answers.push(Err(AppendError::TooLarge { bytes: row.bytes, share_bytes }));
-                continue;
-            }
-            while counters.shared_bytes() + row.bytes > share_bytes
-                && self.settings.retention.keep == Keep::Newest
-                && remove(&transaction, &mut counters, None)? > 0
-            {}
-            if counters.shared_bytes() + row.bytes > share_bytes {
-                answers.push(Err(AppendError::Full { share_bytes }));
-                continue;
-            }
-            let seq = counters.table(row.table).next_seq;
-            insert(&transaction, seq, row)?;
-            counters.added(row.table, row.bytes);
-            answers.push(Ok(Seq(seq)));
-        }
-        counters.save(&transaction, &before)?;
-        transaction.commit()?;
-        self.shared.committed(&counters, self.wal_bytes());
+    fn commit(&mut self, batch: &[Append]) -> Result<Vec<Result<Seq, AppendError>>, AppendError> {
+        let retention = self.shared.retention();
+        let now = batch.iter().map(|a| a.row.stored).max().unwrap_or_default();
+        let committed = self
+            .room
+            .make(&mut self.connection, batch, retention, now)
+            .and_then(|()| insert(&mut self.connection, batch, &mut self.room));
+        let answers = committed.map_err(|error| self.failed(error))?;
+        self.expire(retention, now);
+        self.shared.gauges.set_tables(&self.room.counters);
+        self.writable();
         Ok(answers)
     }
 
-    /// Says aloud when trouble begins and when it ends, once each.
-    fn turn(&mut self, trouble: Option<AppendError>) {
-        match &trouble {
-            Some(AppendError::Failed(why)) if !self.is_in_trouble => {
-                error!(error = %why, "the journal cannot be written");
+    /// Removes what has become too old: one step, or more while nobody waits.
+    fn expire(&mut self, retention: Retention, now: Timestamp) {
+        while let Some(max_age) = retention.max_age {
+            match self.room.expire(&mut self.connection, max_age, now) {
+                Ok(true) if self.queue.is_empty() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    self.failed(error);
+                    break;
+                }
             }
-            Some(why) if !self.is_in_trouble => warn!(error = %why, "the journal takes no more"),
-            None if self.is_in_trouble => info!("the journal takes events again"),
-            Some(_) | None => {}
         }
-        if trouble.is_some() || self.is_in_trouble {
-            self.is_in_trouble = trouble.is_some();
-            self.shared.set_trouble(trouble);
+    }
+
+    fn remove(&mut self, table: Table, seqs: &[Seq]) -> Result<u64, AppendError> {
+        let mut removed = self.try_remove(table, seqs);
+        if let Err(AppendError::DiskFull) = removed {
+            // The ballast was given up, for exactly this.
+            removed = self.try_remove(table, seqs);
+        }
+        let rows = removed?;
+        self.room.reload(&self.connection).map_err(|error| self.failed(error))?;
+        self.shared.gauges.set_tables(&self.room.counters);
+        Ok(rows)
+    }
+
+    fn try_remove(&mut self, table: Table, seqs: &[Seq]) -> Result<u64, AppendError> {
+        remove(&mut self.connection, table, seqs).map_err(|error| self.failed(error))
+    }
+
+    /// Believes only a commit: what failed may fail again.
+    fn recheck(&mut self) {
+        if self.obstacle().is_some() {
+            return;
+        }
+        match self.connection.execute("UPDATE counters SET rows = rows", []) {
+            Ok(_) => self.writable(),
+            Err(error) => {
+                self.failed(error);
+            }
         }
     }
 
     fn wal_bytes(&self) -> u64 {
-        fs::metadata(&self.wal).map_or(0, |wal| wal.len())
+        // Without a log there is none to be too large.
+        let bytes = std::fs::metadata(&self.wal).map_or(0, |found| found.len());
+        self.shared.gauges.set_wal(bytes);
+        bytes
+    }
+
+    /// Folds the log into the file and cuts it, unless a reader needs it; waits for none.
+    fn checkpoint(&self) {
+        let unwaited = self.connection.busy_timeout(std::time::Duration::ZERO);
+        // What it could not do shows in the log's size.
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).ok();
+        if unwaited.and(self.connection.busy_timeout(super::open::BUSY_TIMEOUT)).is_err() {
+            tracing::warn!("the journal's busy timeout cannot be set");
+        }
+    }
+
+    /// Sorts a failure by what to do about it.
+    fn failed(&mut self, error: rusqlite::Error) -> AppendError {
+        let full = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) if self.is_at_size_max() => {
+                return self.unwritable(AppendError::SizeFull);
+            }
+            Some(ErrorCode::DiskFull) => true,
+            Some(ErrorCode::DatabaseBusy) => return self.unwritable(AppendError::Busy),
+            Some(_) => finds_no_room(&self.shared.settings.path),
+            None => false,
+        };
+        if !full {
+            return self.unwritable(AppendError::Engine(Arc::new(error)));
+        }
+        if self.ballast.is_aboard() {
+            self.ballast.give_up();
+        }
+        self.unwritable(AppendError::DiskFull)
+    }
+
+    fn is_at_size_max(&self) -> bool {
+        let read = |name| self.connection.pragma_query_value(None, name, |r| r.get::<_, i64>(0));
+        matches!((read("page_count"), read("max_page_count")), (Ok(has), Ok(most)) if has >= most)
+    }
+
+    fn unwritable(&self, error: AppendError) -> AppendError {
+        self.shared.set_state(State::Unwritable(error.clone()));
+        error
+    }
+
+    fn writable(&self) {
+        self.shared.set_state(State::Writable);
     }
 }
 
-fn insert(transaction: &Transaction<'_>, seq: i64, row: &Row) -> rusqlite::Result<()> {
-    let sql = match row.table {
-        Table::Events => "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        Table::DeadLetters => {
-            "INSERT INTO dead_letters VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+/// Writes what has room in one transaction and tells of each row where it is.
+fn insert(
+    connection: &mut Connection,
+    batch: &[Append],
+    room: &mut Room,
+) -> rusqlite::Result<Vec<Result<Seq, AppendError>>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let before = Counters::load(&transaction)?;
+    let mut counters = before;
+    let mut answers = Vec::with_capacity(batch.len());
+    let mut oldest = room.oldest;
+    {
+        let mut events = transaction.prepare_cached(INSERT_EVENT)?;
+        let mut dead_letters = transaction.prepare_cached(INSERT_DEAD_LETTER)?;
+        for Append { row, .. } in batch {
+            if let Err(error) = room.admit(&counters, row) {
+                answers.push(Err(error));
+                continue;
+            }
+            let seq = Seq(counters.table(row.table).next_seq);
+            match row.table {
+                Table::Events => {
+                    oldest.get_or_insert(row.stored);
+                    bind(&mut events, seq, row)?;
+                }
+                Table::DeadLetters => bind(&mut dead_letters, seq, row)?,
+            }
+            if row.body.len() > BIND_BYTES_MAX {
+                write_body(&transaction, seq, row)?;
+            }
+            counters.added(row.table, row.bytes);
+            answers.push(Ok(seq));
         }
-    };
+    }
+    counters.save(&transaction, &before)?;
+    transaction.commit()?;
+    room.counters = counters;
+    room.oldest = oldest;
+    Ok(answers)
+}
+
+const INSERT_EVENT: &str =
+    "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+const INSERT_DEAD_LETTER: &str =
+    "INSERT INTO dead_letters VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
+fn bind(insert: &mut CachedStatement<'_>, seq: Seq, row: &Row) -> rusqlite::Result<()> {
     let [event_type, application, file, task] = row.columns.each_ref().map(|c| c.as_deref());
-    let is_large = row.body.len() > BIND_BYTES_MAX;
-    let body: &dyn ToSql =
-        if is_large { &ZeroBlob(row.body.len() as u64) } else { &row.body.as_ref() };
-    let millis = |time: Timestamp| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    transaction.prepare_cached(sql)?.execute(params![
-        seq,
+    let body: &dyn ToSql = if row.body.len() > BIND_BYTES_MAX {
+        &ZeroBlob(row.body.len() as u64)
+    } else {
+        &row.body.as_ref()
+    };
+    insert.execute((
+        seq.0,
         millis(row.stored),
         millis(row.time),
-        i64::try_from(row.bytes).unwrap_or(i64::MAX),
+        i64::try_from(row.bytes).expect("a row is smaller than the journal"),
         event_type,
         application,
         file,
         task,
         row.id.as_str(),
-        row.head,
+        row.head.as_slice(),
         body,
-    ])?;
-    if is_large {
-        let blob = transaction.blob_open(MAIN_DB, row.table.name(), "body", seq, false)?;
-        write_blob(blob, &row.body)?;
-    }
+    ))?;
     Ok(())
 }
 
-fn write_blob(mut blob: Blob<'_>, body: &[u8]) -> rusqlite::Result<()> {
-    for (n, piece) in body.chunks(BIND_BYTES_MAX).enumerate() {
+/// Fills the place that [`bind`] has left for a large body.
+fn write_body(transaction: &Transaction<'_>, seq: Seq, row: &Row) -> rusqlite::Result<()> {
+    let mut blob = transaction.blob_open(MAIN_DB, row.table.name(), "body", seq.0, false)?;
+    for (n, piece) in row.body.chunks(BIND_BYTES_MAX).enumerate() {
         blob.write_all_at(piece, n * BIND_BYTES_MAX)?;
     }
     blob.close()
 }
 
-/// Removes the oldest events, at most [`REMOVE_ROWS_MAX`]: all of them, or those that were stored
-/// before a moment. Returns how many went.
-fn remove(
-    transaction: &Transaction<'_>,
-    counters: &mut Counters,
-    stored_before: Option<u64>,
-) -> rusqlite::Result<u64> {
-    let before = stored_before.map_or(i64::MAX, |m| i64::try_from(m).unwrap_or(i64::MAX));
-    // Rows are stored in the order of their numbers, so the first that is young enough ends it.
-    let mut oldest = transaction
-        .prepare_cached("SELECT seq, stored, bytes FROM events ORDER BY seq LIMIT ?1")?;
-    let mut found = oldest.query([REMOVE_ROWS_MAX])?;
-    let (mut rows, mut bytes, mut last) = (0, 0, None);
-    while let Some(row) = found.next()? {
-        let (seq, stored): (i64, i64) = (row.get(0)?, row.get(1)?);
-        if stored >= before {
-            break;
+fn millis(moment: Timestamp) -> i64 {
+    i64::try_from(moment.as_millis()).expect("a timestamp ends with the year 9999")
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(crate) fn retention(&self) -> Retention {
+        *self.retention.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_state(&self, new: State) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*state, &new) {
+            (State::Writable, State::Unwritable(AppendError::Closed)) => {}
+            (State::Writable, State::Unwritable(error)) => {
+                tracing::warn!(%error, advice = error.advice(), "the journal takes no events");
+            }
+            (State::Unwritable(_), State::Writable) => {
+                tracing::info!("the journal takes events again")
+            }
+            (State::Unwritable(_), State::Unwritable(_)) | (State::Writable, State::Writable) => {}
         }
-        rows += 1;
-        bytes += row.get::<_, i64>(2)?.unsigned_abs();
-        last = Some(seq);
+        *state = new;
     }
-    if let Some(last) = last {
-        transaction.prepare_cached("DELETE FROM events WHERE seq <= ?1")?.execute([last])?;
-        counters.removed(Table::Events, rows, bytes);
-    }
-    Ok(rows)
 }

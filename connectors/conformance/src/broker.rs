@@ -1,0 +1,47 @@
+use async_trait::async_trait;
+use vodbridge_core::Connector;
+
+/// A real broker that a test has for itself. It ends when it is dropped.
+///
+/// What goes wrong in here is the test's own failure: panic with a sentence.
+#[async_trait]
+pub trait Broker: Send {
+    /// A connector to the broker as it runs now.
+    async fn connector(&mut self) -> Box<dyn Connector>;
+
+    /// Everything the broker holds, read by the means of a subscriber, however often it is there.
+    async fn stored(&mut self) -> Vec<Stored>;
+
+    /// Kills the broker's process (signal 9) and returns once it is gone.
+    async fn kill(&mut self);
+
+    /// Starts the broker again with the data it had.
+    async fn restart(&mut self);
+
+    /// How many bytes of data are more than the broker takes.
+    fn oversize_bytes(&self) -> usize;
+
+    /// The means to freeze it, if there are any.
+    fn freezer(&mut self) -> Option<&mut dyn Freeze> {
+        None
+    }
+}
+
+/// A broker that can be stopped in the middle of everything, with its connections open.
+#[async_trait]
+pub trait Freeze: Send {
+    /// Stops the broker's process (SIGSTOP).
+    async fn freeze(&mut self);
+
+    /// Lets it go on (SIGCONT).
+    async fn thaw(&mut self);
+}
+
+/// One event as it lies in the broker.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Stored {
+    /// The CloudEvents `id`.
+    pub id: String,
+    /// The topic, routing key or subject.
+    pub topic: String,
+}

@@ -1,0 +1,34 @@
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+use vodbridge_core::{Connector, Event, PublishError, Topic};
+
+use crate::Tally;
+
+/// The longest that one publish may take, whatever happens to the broker: the 20 s of
+/// `publish_timeout` and something for a slow machine.
+const PUBLISH_WITHIN: Duration = Duration::from_secs(40);
+
+/// How events were answered, in the order in which they were given.
+pub type Answers = Vec<Result<(), PublishError>>;
+
+/// Publishes all events at once and waits for every answer.
+///
+/// # Panics
+///
+/// If a publish is not answered within 40 s.
+pub async fn publish_all(connector: &dyn Connector, events: &[Event], topic: &Topic) -> Answers {
+    let publish = |event| async move {
+        let answer = timeout(PUBLISH_WITHIN, connector.publish(event, topic)).await;
+        answer.expect("every publish is answered in time")
+    };
+    join_all(events.iter().map(publish)).await
+}
+
+/// Notes the answers to `events`.
+pub(crate) fn note(tally: &mut Tally, events: &[Event], answers: &Answers) {
+    for (event, answer) in events.iter().zip(answers) {
+        tally.published(&event.id, answer.is_ok());
+    }
+}

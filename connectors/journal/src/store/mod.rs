@@ -1,0 +1,212 @@
+//! The store: one directory, one owner, one writer thread, any number of readers.
+
+mod ballast;
+mod counters;
+mod error;
+mod filter;
+mod footprint;
+mod open;
+mod owner;
+mod reader;
+mod record;
+mod remover;
+mod room;
+mod row;
+mod schema;
+mod settings;
+mod table;
+mod trim;
+mod usage;
+mod writer;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use vodbridge_core::{Event, Timestamp, Topic};
+
+pub use error::AppendError;
+pub use filter::Filter;
+pub use open::OpenError;
+pub use owner::Owner;
+pub use reader::{Cursor, PAGE_BYTES_MAX, Page, ReadError, Reader};
+pub use record::Record;
+pub use remover::Remover;
+pub use settings::{
+    Keep, QUEUE_ROWS_MAX, Retention, SIZE_MAX_LEAST_BYTES, STEP_ROWS_MAX, Settings,
+};
+pub use table::{Seq, Table};
+pub use usage::{State, TableUsage, Usage};
+
+use row::Row;
+pub(crate) use settings::PAGE_BYTES;
+use usage::Gauges;
+use writer::{Append, Command, Shared, Writer};
+
+/// The journal of this process; a cheap handle.
+///
+/// The directory is released when [`Store::close`] returns, or once the last handle is gone and
+/// the writer has finished what was queued.
+#[derive(Clone)]
+pub struct Store {
+    queue: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+    ended: watch::Receiver<()>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Store {
+    /// Takes the directory, opens or creates the journal in it and starts the writer.
+    ///
+    /// Blocks for some milliseconds, and up to 5 s while another program writes.
+    ///
+    /// # Errors
+    ///
+    /// Each says the way out; see [`OpenError`].
+    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        let open::Opened { connection, ballast, room, wal, lock } = open::open(&settings)?;
+        let state = if ballast.is_aboard() {
+            State::Writable
+        } else {
+            State::Unwritable(AppendError::DiskFull)
+        };
+        let shared = Arc::new(Shared {
+            gauges: Gauges::default(),
+            state: Mutex::new(state),
+            retention: Mutex::new(Retention::default()),
+            settings,
+        });
+        shared.gauges.set_tables(&room.counters);
+        let (queue, commands) = mpsc::channel(QUEUE_ROWS_MAX);
+        let (ended, has_ended) = watch::channel(());
+        let writer = Writer {
+            connection,
+            queue: commands,
+            shared: Arc::clone(&shared),
+            room,
+            ballast,
+            wal,
+            lock,
+            ended,
+        };
+        let thread = thread::Builder::new()
+            .name("journal-writer".into())
+            .spawn(move || writer.run())
+            .map_err(|source| OpenError::Io { path: shared.settings.path.clone(), source })?;
+        let thread = Arc::new(Mutex::new(Some(thread)));
+        Ok(Self { queue, shared, ended: has_ended, thread })
+    }
+
+    /// Stores an event and resolves once it is on the disk.
+    ///
+    /// Waits while [`QUEUE_ROWS_MAX`] rows are queued.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; the event is not in the journal then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it unknown whether the event is stored.
+    pub async fn append(
+        &self,
+        table: Table,
+        event: &Event,
+        topic: &Topic,
+        now: Timestamp,
+    ) -> Result<Seq, AppendError> {
+        let row = Row::new(table, event, topic, now);
+        let limit_bytes = self.shared.settings.row_bytes_max();
+        if row.bytes > limit_bytes {
+            return Err(AppendError::TooLarge { bytes: row.bytes, limit_bytes });
+        }
+        let (answer, answered) = oneshot::channel();
+        self.ask(Command::Append(Append { row, answer })).await?;
+        answered.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Removes rows and resolves with how many were there. Works on a full disk too.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; some of the rows may be gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it unknown whether the rows are gone.
+    pub async fn remove(&self, table: Table, seqs: Vec<Seq>) -> Result<u64, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Command::Remove { table, seqs, answer }).await?;
+        answered.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Sets what happens to old events from the next append on. A journal has one retention: what
+    /// was set last.
+    pub fn retain(&self, retention: Retention) {
+        *self.shared.retention.lock().unwrap_or_else(PoisonError::into_inner) = retention;
+    }
+
+    /// Rows, bytes and limits; waits for nobody.
+    pub fn usage(&self) -> Usage {
+        let Shared { gauges, settings, .. } = &*self.shared;
+        Usage {
+            events: gauges.table(Table::Events),
+            dead_letters: gauges.table(Table::DeadLetters),
+            share_max_bytes: settings.share_bytes(),
+            size_max_bytes: settings.size_max_bytes,
+            wal_bytes: gauges.wal_bytes(),
+            wal_max_bytes: settings.wal_max_bytes,
+        }
+    }
+
+    /// Whether an event can be kept now. While it cannot, asking makes the writer look again, so
+    /// that a journal that nobody appends to becomes writable too.
+    pub fn state(&self) -> State {
+        if self.queue.is_closed() {
+            return State::Unwritable(AppendError::Closed);
+        }
+        let state = self.shared.state();
+        if let State::Unwritable(_) = state {
+            // In a full queue there are appends, which look themselves.
+            self.queue.try_send(Command::Recheck).ok();
+        }
+        state
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.shared.settings.path
+    }
+
+    /// Commits what is queued, folds the log into the file, releases the directory. Appends that
+    /// come later fail as closed. Closing twice is closing once.
+    pub async fn close(&self) {
+        // A writer that has ended is what is wanted.
+        self.ask(Command::Close).await.ok();
+        let mut ended = self.ended.clone();
+        // The writer sends nothing; it lets go of its side as the last thing it does.
+        while ended.changed().await.is_ok() {}
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the journal's writer panicked");
+        }
+    }
+
+    pub(crate) fn keep(&self) -> Keep {
+        self.shared.retention().keep
+    }
+
+    async fn ask(&self, command: Command) -> Result<(), AppendError> {
+        self.queue.send(command).await.map_err(|_| AppendError::Closed)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
