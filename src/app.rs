@@ -214,8 +214,8 @@ impl App {
 
         let mut signals = pin!(signals);
         signals.next().await;
-        info!(grace = %humantime::format_duration(self.grace), "draining");
         view.draining.store(true, Ordering::Relaxed);
+        info!(grace = %humantime::format_duration(self.grace), "draining");
         let drain = async {
             sleep(self.drain_delay).await;
             take_in.cancel();

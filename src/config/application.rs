@@ -9,7 +9,7 @@ use super::duration;
 use super::report::Report;
 use super::secret::{Rule, Secrets};
 use super::tree::Path;
-use super::{Limits, Name, SecretCell, Size};
+use super::{Journal, Limits, Name, SecretCell, Size};
 
 /// One VOD application: the unit that has a callback URL and an event queue.
 #[derive(Clone, Debug)]
@@ -144,6 +144,7 @@ pub(super) fn default_applications() -> BTreeMap<String, WrittenApplication> {
 pub(super) fn check(
     written: BTreeMap<String, WrittenApplication>,
     process: &Limits,
+    journal: &Journal,
     at: &Path,
     report: &mut Report<'_>,
 ) -> BTreeMap<Name, Application> {
@@ -159,7 +160,7 @@ pub(super) fn check(
                 continue;
             }
         };
-        let application = application.check(&name, process, &at, report);
+        let application = application.check(&name, process, journal, &at, report);
         let path = application.callback.as_ref().map(|callback| callback.path.clone());
         if let Some(path) = path
             && let Some(other) = paths.insert(path.clone(), name.clone())
@@ -177,6 +178,7 @@ impl WrittenApplication {
         self,
         name: &Name,
         process: &Limits,
+        journal: &Journal,
         at: &Path,
         report: &mut Report<'_>,
     ) -> Application {
@@ -192,8 +194,9 @@ impl WrittenApplication {
             "nothing brings in this application's events; callback: {} takes callbacks",
         );
         let smallest = [
-            (self.limits.in_flight_bytes, limits_at.join("in_flight_bytes")),
-            (process.in_flight_bytes, Path::default().join("limits").join("in_flight_bytes")),
+            (self.limits.in_flight_bytes, limits_at.join("in_flight_bytes").to_string()),
+            (process.in_flight_bytes, "limits.in_flight_bytes".to_owned()),
+            (journal.body_max(), "half of journal.size_max and of journal.wal_max".to_owned()),
         ];
         let callback = self
             .callback
@@ -206,7 +209,7 @@ impl WrittenCallback {
     fn check(
         self,
         name: &Name,
-        byte_limits: [(Size, Path); 2],
+        byte_limits: [(Size, String); 3],
         at: &Path,
         report: &mut Report<'_>,
     ) -> Callback {
@@ -223,11 +226,11 @@ impl WrittenCallback {
             &body_max_at,
             format!("found {body_max}, expected at most {BODY_MAX}"),
         );
-        for (limit, limit_at) in byte_limits {
+        for (limit, whose) in byte_limits {
             report.expect(
                 body_max <= limit,
                 &body_max_at,
-                format!("found {body_max}, expected no more than {limit_at} ({limit})"),
+                format!("found {body_max}, expected no more than {whose} ({limit})"),
             );
         }
         Callback {

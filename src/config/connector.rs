@@ -81,6 +81,11 @@ pub(super) fn check(
         format!("found {} connectors, expected at most {CONNECTORS_MAX}", written.len()),
     );
     let mut connectors = BTreeMap::new();
+    let mut journals = written.iter().filter(|(_, c)| matches!(c, Connector::Journal(_)));
+    if let (Some((first, _)), Some((second, _))) = (journals.next(), journals.next()) {
+        let message = format!("there is one journal, and it is the connector {first} already");
+        report.problem(&at.join(second), message);
+    }
     for (name, connector) in written {
         let at = at.join(&name);
         match Name::new(&name) {

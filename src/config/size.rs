@@ -41,6 +41,21 @@ impl Size {
         Self(count << 20)
     }
 
+    pub(super) const fn kibibytes(count: u64) -> Self {
+        assert!(count > 0, "a size is never zero");
+        Self(count << 10)
+    }
+
+    /// Half of it, and one byte at least.
+    pub(super) fn half(self) -> Self {
+        Self((self.0 / 2).max(1))
+    }
+
+    /// What is left without `other`, and one byte at least.
+    pub(super) fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0).max(1))
+    }
+
     /// The number of bytes.
     pub fn bytes(self) -> u64 {
         self.0

@@ -113,8 +113,13 @@ impl Written {
             ),
         );
         let mut names: BTreeSet<String> = self.connectors.keys().cloned().collect();
-        let applications =
-            application::check(self.applications, &self.limits, &at("applications"), report);
+        let applications = application::check(
+            self.applications,
+            &self.limits,
+            &self.journal,
+            &at("applications"),
+            report,
+        );
         let connectors = connector::check(self.connectors, &at("connectors"), report);
         names.extend(connectors_written.iter().cloned());
         let known = Known { applications: &applications, connectors: &names };

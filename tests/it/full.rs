@@ -11,6 +11,9 @@ use vodsim::callback::{self, Report, Sender};
 
 use crate::program::{Home, PATH, Program};
 
+/// What fits into a small journal.
+const SMALL_BODIES: &str = "applications: { default: { callback: { body_max: 1MiB } } }\n";
+
 /// Posts so many callbacks and returns what was answered.
 fn storm(program: &Program, numbers: std::ops::Range<u64>) -> Report {
     Sender::new(program.callbacks).path(PATH).connections(32).numbers(numbers).run()
@@ -27,7 +30,7 @@ fn assert_kept(home: &Home, reports: &[&Report]) {
 
 #[test]
 fn a_journal_at_its_limit_answers_503_and_goes_on_when_there_is_room() {
-    let home = Home::new("JOURNAL , size_max: 16MiB, wal_max: 8MiB\n");
+    let home = Home::new(&format!("JOURNAL , size_max: 16MiB, wal_max: 8MiB\n{SMALL_BODIES}"));
     let program = home.start();
     let filling = storm(&program, 0..20_000);
     assert!(filling.confirmed().count() > 1000, "the journal took nothing");
@@ -37,7 +40,7 @@ fn a_journal_at_its_limit_answers_503_and_goes_on_when_there_is_room() {
     assert!(program.terminate().success());
 
     // More room, by the operator's hand.
-    home.configure("JOURNAL , size_max: 64MiB\n");
+    home.configure(&format!("JOURNAL , size_max: 64MiB, wal_max: 8MiB\n{SMALL_BODIES}"));
     let program = home.start();
     let after = storm(&program, 20_000..21_000);
     assert_eq!(after.confirmed().count(), 1000);
@@ -45,9 +48,10 @@ fn a_journal_at_its_limit_answers_503_and_goes_on_when_there_is_room() {
     assert!(program.terminate().success());
 
     // Or the oldest events make room.
-    home.configure(
-        "JOURNAL , size_max: 16MiB, wal_max: 8MiB\nconnectors: { journal: { type: journal, keep: newest } }\n",
-    );
+    home.configure(&format!(
+        "JOURNAL , size_max: 16MiB, wal_max: 8MiB\n{SMALL_BODIES}\
+         connectors: {{ journal: {{ type: journal, keep: newest }} }}\n"
+    ));
     let program = home.start();
     let newest = storm(&program, 30_000..60_000);
     assert_eq!(newest.confirmed().count(), 30_000, "{newest:?}");

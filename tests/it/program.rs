@@ -72,13 +72,14 @@ impl Home {
         };
         let text = format!(
             "http: {{ listen: \"127.0.0.1:0\"{} }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\n\
-             journal: {{ path: {:?}{journal_keys} }}\nlog: {{ format: json }}\n{}",
+             journal: {{ path: {:?}{journal_keys} }}\n{}{}",
             if rest.contains("HTTP ") {
                 rest.lines().find_map(|l| l.strip_prefix("HTTP ")).unwrap_or_default()
             } else {
                 ""
             },
             self.0.journal,
+            if rest.contains("log:") { "" } else { "log: { format: json }\n" },
             rest.lines().filter(|l| !l.starts_with("HTTP ")).collect::<Vec<_>>().join("\n"),
         );
         fs::write(self.config(), text).unwrap();

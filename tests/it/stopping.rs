@@ -1,12 +1,15 @@
 //! SIGTERM, once and twice, and starts that cannot be.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::thread;
 
 use rustix::process::Signal;
+use serde_json::Value;
 use vodsim::callback::Sender;
 
-use crate::program::{Home, PATH, Program};
+use crate::program::{Home, PATH, Program, raw};
 
 #[test]
 fn a_stop_under_load_drops_nothing_that_was_answered_and_ends_in_order() {
@@ -109,4 +112,33 @@ fn the_defaults_run() {
     let ready: serde_json::Value = serde_json::from_str(&ready.body).unwrap();
     assert_eq!(ready["status"], "ready");
     assert_eq!(ready["connectors"]["journal"]["survives"]["process"]["answer"], "yes");
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_ends_nothing() {
+    let home = Home::new("log: { format: json, level: debug }\n");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vodbridge"))
+        .arg("run")
+        .arg("--config")
+        .arg(home.config())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let address = log.find_map(|line| {
+        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        line["message"].as_str()?.contains("callbacks").then(|| line["address"].clone())
+    });
+    drop(log);
+    let address = address.unwrap().as_str().unwrap().parse().unwrap();
+    for task in 0..3 {
+        let body = format!(r#"{{"EventType":"X","XEvent":{{"TaskId":"{task}"}}}}"#);
+        let request = format!(
+            "POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        assert_eq!(raw(address, request.as_bytes()).unwrap().status, 200);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

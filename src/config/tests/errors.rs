@@ -177,8 +177,8 @@ fn applications_are_checked() {
             "1:41: applications.a.callback.spool: found \"ahead\", which is not available yet, expected \"off\"",
         ),
         (
-            "{ callback: { body_max: 65MiB } }",
-            "1:44: applications.a.callback.body_max: found 65MiB, expected no more than applications.a.limits.in_flight_bytes (64MiB)",
+            "{ callback: { body_max: 2MiB }, limits: { in_flight_bytes: 1MiB } }",
+            "1:44: applications.a.callback.body_max: found 2MiB, expected no more than applications.a.limits.in_flight_bytes (1MiB)",
         ),
         (
             "{ callback: { token: [] } }",
@@ -347,12 +347,20 @@ fn everything_else_is_checked() {
             "1:23: dead_letter.topic: topic \"a b\" has ' '; a topic is made of letters, digits, '-', '_' and '.'",
         ),
         (
-            "journal: { size_max: 15MiB, wal_max: 1MiB }",
-            "1:22: journal.size_max: found 15MiB, expected at least 16MiB",
+            "applications: { a: { callback: { body_max: 1MiB } } }\njournal: { size_max: 15MiB }",
+            "2:22: journal.size_max: found 15MiB, expected at least 16MiB",
         ),
         (
-            "journal: { size_max: 16MiB }",
-            "1:1: journal.wal_max: found 64MiB, expected at least 1MiB and no more than size_max (16MiB)",
+            "applications: { a: { callback: { body_max: 1B } } }\njournal: { wal_max: 64KiB }",
+            "2:21: journal.wal_max: found 64KiB, expected at least 1MiB",
+        ),
+        (
+            "applications: { a: { callback: { body_max: 8MiB } } }\njournal: { size_max: 16MiB }",
+            "1:44: applications.a.callback.body_max: found 8MiB, expected no more than half of journal.size_max and of journal.wal_max (8128KiB)",
+        ),
+        (
+            "connectors: { a: { type: journal }, b: { type: journal } }",
+            "1:37: connectors.b: there is one journal, and it is the connector a already",
         ),
         (
             "duplicates: { entries_max: 0 }",
@@ -381,7 +389,10 @@ fn everything_else_is_checked() {
     let many: Vec<_> = (0..65).map(|n| format!("c{n}: {{ type: journal }}")).collect();
     check(
         &format!("connectors: {{ {} }}", many.join(", ")),
-        &["1:1: connectors: found 65 connectors, expected at most 64"],
+        &[
+            "1:1: connectors: found 65 connectors, expected at most 64",
+            "1:38: connectors.c1: there is one journal, and it is the connector c0 already",
+        ],
     );
 }
 
