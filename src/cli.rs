@@ -26,7 +26,7 @@ pub use exit::refuse;
 /// an embedded journal, and confirms them only once they are stored there.
 ///
 /// A first event: run `vodbridge run`, then
-/// `curl -d @event.json http://127.0.0.1:8080/vod/default`, then `vodbridge events`.
+/// `curl --data-binary @event.json http://127.0.0.1:8080/vod/default`, then `vodbridge events`.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Arguments {

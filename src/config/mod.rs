@@ -6,9 +6,9 @@
 //! environment --------/         (types)             (what types cannot say)
 //! ```
 //!
-//! - [`yaml`] and [`environment`] make trees of texts that know where each value was written;
+//! - `yaml` and `environment` make trees of texts that know where each value was written;
 //!   figment lays one over the other.
-//! - [`reader`] makes [`written::Written`] of it. Defaults are those of serde, and the
+//! - `reader` makes `written::Written` of it. Defaults are those of serde, and the
 //!   [`schema()`] shows the same.
 //! - `check` tells what types cannot, opens the secrets and makes the [`Config`].
 //!

@@ -255,7 +255,7 @@ fn type_index(entry: Option<&'static catalogue::Entry>) -> usize {
     entry.map_or(catalogue::ENTRIES.len(), catalogue::Entry::index)
 }
 
-/// The values of the label `event_type`, in the order of [`type_index`].
+/// The values of the label `event_type`, in the order in which an intake counts them.
 pub fn event_types() -> Vec<&'static str> {
     let known = catalogue::ENTRIES.iter().map(catalogue::Entry::event_type);
     known.chain(["other"]).collect()
