@@ -166,8 +166,7 @@ impl Duplicates {
 
     fn key(&self, event: &Event) -> Key {
         let id = (event.id.as_str(), event.content.0);
-        let [high, low] = self.hashers.each_ref().map(|h| u128::from(h.hash_one(id)));
-        (high << 64) | low
+        self.hashers.each_ref().map(|hasher| hasher.hash_one(id))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -4,3 +4,4 @@ pub mod chain;
 pub mod logs;
 pub mod metrics;
 pub(crate) mod panic;
+mod process;

@@ -2,6 +2,7 @@ use std::num::NonZeroUsize;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
 
 use super::Size;
 use super::report::Report;
@@ -60,6 +61,14 @@ impl Default for Log {
 }
 
 // === checks ===
+
+impl Log {
+    pub(super) fn check(&self, at: &Path, report: &mut Report<'_>) {
+        if let Err(why) = EnvFilter::builder().parse(&self.level) {
+            report.problem(&at.join("level"), format!("found {:?}: {why}", self.level));
+        }
+    }
+}
 
 impl Limits {
     pub(super) fn check(&self, at: &Path, report: &mut Report<'_>) {

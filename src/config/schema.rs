@@ -16,8 +16,10 @@ pub fn schema() -> Value {
 /// A key without a value is an error, so that a template that came out empty does not pass for
 /// "no token". Serde's `Option` means only that the key may be absent.
 fn without_null(schema: &mut Schema) {
-    if schema.get("default").is_some_and(Value::is_null) {
-        schema.remove("default");
+    match schema.get_mut("default") {
+        Some(Value::Null) => drop(schema.remove("default")),
+        Some(default) => strip_null(default),
+        None => {}
     }
     if let Some(Value::Array(types)) = schema.get_mut("type") {
         types.retain(|ty| ty != "null");
@@ -36,6 +38,13 @@ fn without_null(schema: &mut Schema) {
                 schema.insert(key, value);
             }
         }
+    }
+}
+
+fn strip_null(default: &mut Value) {
+    if let Some(map) = default.as_object_mut() {
+        map.retain(|_, value| !value.is_null());
+        map.values_mut().for_each(strip_null);
     }
 }
 

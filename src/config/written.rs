@@ -99,6 +99,7 @@ impl Written {
         self.http.check(&at("http"), report);
         self.admin.check(&at("admin"), &self.http, report);
         self.limits.check(&at("limits"), report);
+        self.log.check(&at("log"), report);
         self.journal.check(&at("journal"), report);
         self.duplicates.check(&at("duplicates"), report);
         self.cloudevents.check(&at("cloudevents"), report);

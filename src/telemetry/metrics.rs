@@ -6,26 +6,42 @@
 //! `in_flight`, then `settled`), and a scrape reads the ends before the beginnings, which is the
 //! order in which they are registered here.
 
+mod intake;
+mod labels;
+mod publishing;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tokio::time::Instant;
+
+use super::process::Process;
+use labels::{
+    AnswerLabels, ApplicationLabels, ConnectorLabels, DurabilityLabels, LetterLabels,
+    PublishedLabels, ReceivedLabels, SettledLabels, ShareLabels,
+};
+
+pub use intake::{Intake, Obligation};
+pub use labels::{Ending, Mode, PublishResult};
+pub use publishing::Publishing;
 
 /// Every metric of one process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    usual: Registry,
+    process: Process,
     settled: Family<SettledLabels, Counter>,
     waiting: Family<ApplicationLabels, Gauge>,
     in_flight: Family<ApplicationLabels, Gauge>,
     received: Family<ReceivedLabels, Counter>,
+    recovered: Counter,
     oldest_unsettled: Family<ApplicationLabels, Gauge<f64, AtomicU64>>,
     published: Family<PublishedLabels, Counter>,
     publish_seconds: Family<ConnectorLabels, Histogram, fn() -> Histogram>,
@@ -36,134 +52,22 @@ pub struct Metrics {
     journal_bytes: Family<ShareLabels, Gauge>,
 }
 
-/// How an event came in: the label `mode` and the attribute `vodmode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(non_camel_case_types, reason = "the label's value is the variant's name")]
-pub enum Mode {
-    /// A normal callback.
-    callback,
-    /// A reliable callback.
-    pull,
-}
-
-/// How an event ended: the label `outcome`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(non_camel_case_types, reason = "the label's value is the variant's name")]
-pub enum Ending {
-    /// Every leg has it.
-    delivered,
-    /// Every leg has it or its dead letter.
-    rejected,
-    /// Somebody else's event was the same, and is delivered.
-    duplicate,
-    /// A route of the user's said `drop`.
-    dropped,
-    /// Given back to its source.
-    deferred,
-}
-
-/// How one publish ended: the label `result`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(non_camel_case_types, reason = "the label's value is the variant's name")]
-pub enum PublishResult {
-    /// The broker acknowledged it.
-    acknowledged,
-    /// The broker will not take this event.
-    refused,
-    /// The broker does not take anything now.
-    unavailable,
-    /// A best-effort leg that had no room.
-    skipped,
-}
-
-/// What is counted for one application and one mode, with its counters looked up once.
-#[derive(Debug)]
-pub struct Intake {
-    mode: Mode,
-    in_flight: Gauge,
-    settled: [Counter; 5],
-    received: Vec<Counter>,
-}
-
-/// One event that came in and has not ended. Dropping it counts it as deferred.
-#[derive(Debug)]
-pub struct Obligation {
-    intake: Arc<Intake>,
-    open: bool,
-}
-
-/// What is counted for one connector.
-#[derive(Clone, Debug)]
-pub struct Publishing {
-    results: [Counter; 4],
-    seconds: Histogram,
-    up: Gauge,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ApplicationLabels {
-    application: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReceivedLabels {
-    application: Arc<str>,
-    mode: Mode,
-    event_type: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SettledLabels {
-    application: Arc<str>,
-    mode: Mode,
-    outcome: Ending,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ConnectorLabels {
-    connector: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PublishedLabels {
-    connector: Arc<str>,
-    result: PublishResult,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DurabilityLabels {
-    connector: Arc<str>,
-    survives: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AnswerLabels {
-    application: Arc<str>,
-    status: u16,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LetterLabels {
-    application: Arc<str>,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ShareLabels {
-    share: &'static str,
-}
-
 // === impl Metrics ===
 
 impl Metrics {
     /// Registers everything.
     pub fn new() -> Self {
+        let mut usual = Registry::default();
+        let process = Process::register(&mut usual);
         let mut all = Self {
             registry: Registry::with_prefix("vodbridge"),
+            usual,
+            process,
             settled: Family::default(),
             waiting: Family::default(),
             in_flight: Family::default(),
             received: Family::default(),
+            recovered: Counter::default(),
             oldest_unsettled: Family::default(),
             published: Family::default(),
             publish_seconds: Family::new_with_constructor(latency_buckets),
@@ -182,6 +86,11 @@ impl Metrics {
         );
         r.register("in_flight", "Events begun and not settled", all.in_flight.clone());
         r.register("received", "Events that came in and are owed an answer", all.received.clone());
+        r.register(
+            "recovered",
+            "Events found in the spool when the journal was opened",
+            all.recovered.clone(),
+        );
         r.register_with_unit(
             "oldest_unsettled",
             "Age of the oldest event that is not settled",
@@ -302,8 +211,12 @@ impl Metrics {
 
     /// Everything as OpenMetrics text.
     pub fn encode(&self) -> String {
+        self.process.look();
         let mut out = String::new();
-        text::encode(&mut out, &self.registry).expect("writing to a String cannot fail");
+        let written = text::encode_registry(&mut out, &self.registry)
+            .and_then(|()| text::encode_registry(&mut out, &self.usual))
+            .and_then(|()| text::encode_eof(&mut out));
+        written.expect("writing to a String cannot fail");
         out
     }
 }
@@ -317,65 +230,6 @@ impl Default for Metrics {
 /// 100 microseconds to about 52 seconds, each bucket twice the one before.
 fn latency_buckets() -> Histogram {
     Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(0.0001, 2.0, 20))
-}
-
-// === impl Intake ===
-
-impl Intake {
-    /// Counts an event in.
-    pub fn begin(self: &Arc<Self>, event_type: usize) -> Obligation {
-        self.received[event_type].inc();
-        self.in_flight.inc();
-        Obligation { intake: Arc::clone(self), open: true }
-    }
-
-    /// How the events of this intake come in.
-    pub fn mode(&self) -> Mode {
-        self.mode
-    }
-
-    fn end(&self, ending: Ending) {
-        self.in_flight.dec();
-        self.settled[ending as usize].inc();
-    }
-}
-
-// === impl Obligation ===
-
-impl Obligation {
-    /// Counts the event's end.
-    pub fn end(mut self, ending: Ending) {
-        self.open = false;
-        self.intake.end(ending);
-    }
-}
-
-impl Drop for Obligation {
-    fn drop(&mut self) {
-        if self.open {
-            self.intake.end(Ending::deferred);
-        }
-    }
-}
-
-// === impl Publishing ===
-
-impl Publishing {
-    /// Counts one answer of the broker, or its absence.
-    pub fn answered(&self, result: PublishResult, since: Instant) {
-        self.results[result as usize].inc();
-        self.seconds.observe(since.elapsed().as_secs_f64());
-    }
-
-    /// Counts a best-effort publish that did not begin.
-    pub fn skipped(&self) {
-        self.results[PublishResult::skipped as usize].inc();
-    }
-
-    /// Says whether the broker answers.
-    pub fn set_up(&self, up: bool) {
-        self.up.set(i64::from(up));
-    }
 }
 
 #[cfg(test)]

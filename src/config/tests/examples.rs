@@ -86,31 +86,20 @@ fn the_defaults_of_the_schema_are_those_that_run() {
             written.insert(key.clone(), default.clone());
         }
     }
-    // Secrets and what is absent by default stand there as nothing.
-    let written = without_null(Value::Object(written)).to_string();
+    let written = Value::Object(written).to_string();
     let written = Config::from_yaml(&written).unwrap();
     assert_eq!(format!("{written:#?}"), format!("{:#?}", Config::from_yaml("").unwrap()));
 }
 
-fn without_null(value: Value) -> Value {
-    let Value::Object(map) = value else { return value };
-    let map = map.into_iter().filter(|(_, v)| !v.is_null());
-    map.map(|(k, v)| (k, without_null(v))).collect()
-}
-
 fn each_property(schema: &Value, visit: &mut impl FnMut(&str, &Value)) {
-    match schema {
-        Value::Object(map) => {
-            for (key, value) in map {
-                if let ("properties", Value::Object(properties)) = (key.as_str(), value) {
-                    properties.iter().for_each(|(name, property)| visit(name, property));
-                }
-                if key != "default" {
-                    each_property(value, visit);
-                }
-            }
+    for (key, value) in schema.as_object().into_iter().flatten() {
+        if key == "properties" {
+            let properties = value.as_object().into_iter().flatten();
+            properties.for_each(|(name, property)| visit(name, property));
         }
-        Value::Array(list) => list.iter().for_each(|value| each_property(value, visit)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        if key != "default" {
+            each_property(value, visit);
+        }
     }
+    schema.as_array().into_iter().flatten().for_each(|value| each_property(value, visit));
 }
