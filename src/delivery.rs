@@ -72,7 +72,7 @@ impl Ack {
     /// Settles the delivery. Called in one place, the route.
     pub(crate) fn settle(mut self, outcome: Outcome, ending: Ending) {
         self.settled = true;
-        self.repeat.settle(&self.flight, self.by_content, outcome, ending);
+        self.repeat.end(&self.flight, self.by_content, outcome, ending);
     }
 
     /// What need not be done again, by this delivery or a later one of the same event.
@@ -118,7 +118,7 @@ impl Drop for Ack {
                 self.flight.note_panic();
             }
             let Self { repeat, flight, by_content, .. } = self;
-            repeat.settle(flight, *by_content, Outcome::Deferred, Ending::deferred);
+            repeat.end(flight, *by_content, Outcome::Deferred, Ending::deferred);
         }
     }
 }

@@ -192,7 +192,7 @@ impl Repeat {
     }
 
     /// Ends the flight: nobody can join it any more, and everybody who did learns the outcome.
-    pub(crate) fn settle(
+    pub(crate) fn end(
         &self,
         flight: &Flight,
         by_content: bool,
@@ -219,6 +219,6 @@ impl Repeat {
             }
         }
         drop(state);
-        flight.settle(outcome, ending);
+        flight.end(outcome, ending);
     }
 }

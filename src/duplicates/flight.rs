@@ -59,7 +59,7 @@ impl Flight {
     }
 
     /// Ends every obligation, and then tells every receipt.
-    pub(super) fn settle(&self, outcome: Outcome, lead: Ending) {
+    pub(super) fn end(&self, outcome: Outcome, lead: Ending) {
         let parties =
             std::mem::take(&mut *self.obligations.lock().unwrap_or_else(PoisonError::into_inner));
         let mut ending = lead;

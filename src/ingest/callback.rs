@@ -187,11 +187,11 @@ impl Endpoint {
             },
             Err(why) => return Answer::NoEvent(Chain(&why).to_string()),
         };
-        self.settle(arrival, began).await
+        self.deliver(arrival, began).await
     }
 
     /// Hands the event over and waits for what becomes of it.
-    async fn settle(&self, arrival: Arrival, began: Instant) -> Answer {
+    async fn deliver(&self, arrival: Arrival, began: Instant) -> Answer {
         let deadline = began + self.answer_within;
         let id = arrival.event.id.clone();
         let (receipt, departure, repeat, joined) = match self.outlet.admit(arrival) {
