@@ -192,13 +192,7 @@ impl Repeat {
     }
 
     /// Ends the flight: nobody can join it any more, and everybody who did learns the outcome.
-    pub(crate) fn end(
-        &self,
-        flight: &Flight,
-        by_content: bool,
-        outcome: Outcome,
-        ending: Ending,
-    ) {
+    pub(crate) fn end(&self, flight: &Flight, by_content: bool, outcome: Outcome, ending: Ending) {
         let (progress, repeat_expected) = (flight.progress(), flight.repeat_expected());
         let Duplicates { window, entries_max, .. } = *self.duplicates;
         let mut state = self.duplicates.lock();

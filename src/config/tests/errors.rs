@@ -362,7 +362,10 @@ fn everything_else_is_checked() {
             "connectors: { a: { type: journal }, b: { type: journal } }",
             "1:37: connectors.b: there is one journal, and it is the connector a already",
         ),
-        ("log: { level: 'a=b=c' }", "1:15: log.level: found \"a=b=c\": error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5"),
+        (
+            "log: { level: 'a=b=c' }",
+            "1:15: log.level: found \"a=b=c\": error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5",
+        ),
         (
             "duplicates: { entries_max: 0 }",
             "1:28: duplicates.entries_max: found 0, expected a whole number above zero",
