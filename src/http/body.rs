@@ -94,34 +94,22 @@ async fn collect(
     let declared = declared.and_then(|len| u32::try_from(len).ok());
     let mut room = Held { limits, permit: None, bytes: 0 };
     room.grow(declared.unwrap_or(0)).await?;
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let mut pieces = Pieces::default();
+    let mut bytes = 0;
     loop {
         let frame = timeout_at(deadline, body.frame()).await;
         let frame = frame.map_err(|_| BodyError::Slow(limits.timeout))?;
         let Some(frame) = frame.transpose().map_err(BodyError::Broken)? else { break };
         // Trailers say nothing that we want to know.
         let Ok(data) = frame.into_data() else { continue };
-        let len = first.len() + rest.len() + data.len();
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
-        if len > limits.bytes_max {
+        bytes = u32::try_from(data.len()).map_or(u32::MAX, |len| len.saturating_add(bytes));
+        if bytes > limits.bytes_max {
             return Err(BodyError::TooLarge(limits.bytes_max));
         }
-        room.grow(len).await?;
-        // A body that comes in one piece, as nearly all do, is not copied.
-        if first.is_empty() && rest.is_empty() {
-            first = data;
-            continue;
-        }
-        if rest.is_empty() {
-            rest.reserve(declared.unwrap_or(len) as usize);
-            rest.extend_from_slice(&first);
-            first = Bytes::new();
-        }
-        rest.extend_from_slice(&data);
+        room.grow(bytes).await?;
+        pieces.push(data);
     }
-    let bytes = if rest.is_empty() { first } else { rest.freeze() };
-    Ok(Whole { bytes, room: room.permit })
+    Ok(Whole { bytes: pieces.join(), room: room.permit })
 }
 
 /// Inflates on a thread that may block: what takes a megabyte takes milliseconds. Room is taken
@@ -146,6 +134,48 @@ async fn inflate(whole: Whole, limits: &Limits) -> Result<Whole, BodyError> {
     }
     drop(room.permit.as_mut().and_then(|p| p.split(surplus)));
     Ok(Whole { bytes: inflated.into(), room: room.permit })
+}
+
+/// What has come of a body.
+///
+/// A body that comes in one piece, as nearly all do, is not copied. Any other is copied once more
+/// when its size is known: a growing buffer would take twice its room, again and again.
+#[derive(Default)]
+struct Pieces {
+    whole: Vec<Bytes>,
+    /// Small pieces are gathered, so that a body of single bytes does not become a list of them.
+    small: BytesMut,
+}
+
+/// A piece of fewer bytes is gathered with its neighbours.
+const SMALL_BYTES: usize = 16 * 1024;
+
+impl Pieces {
+    fn push(&mut self, data: Bytes) {
+        if self.whole.is_empty() || data.len() >= SMALL_BYTES {
+            self.end_small();
+            self.whole.push(data);
+            return;
+        }
+        self.small.extend_from_slice(&data);
+        if self.small.len() >= SMALL_BYTES {
+            self.end_small();
+        }
+    }
+
+    fn end_small(&mut self) {
+        if !self.small.is_empty() {
+            self.whole.push(self.small.split().freeze());
+        }
+    }
+
+    fn join(mut self) -> Bytes {
+        self.end_small();
+        match self.whole.len() {
+            0 | 1 => self.whole.pop().unwrap_or_default(),
+            _ => self.whole.concat().into(),
+        }
+    }
 }
 
 /// The room taken so far.
@@ -173,5 +203,37 @@ impl Held<'_> {
             None => self.permit = Some(permit),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pieces_of_any_size_join_to_what_came(
+            lens in prop::collection::vec(prop_oneof![0..4_usize, 0..40_000_usize], 0..40),
+        ) {
+            let all: Vec<u8> = (0..=u8::MAX).cycle().take(lens.iter().sum()).collect();
+            let (mut pieces, mut at) = (Pieces::default(), 0);
+            for len in lens {
+                pieces.push(Bytes::copy_from_slice(&all[at..at + len]));
+                at += len;
+            }
+            let most = 2 * all.len() / SMALL_BYTES + 2;
+            prop_assert!(pieces.whole.len() <= most.max(2));
+            prop_assert_eq!(pieces.join(), all);
+        }
+    }
+
+    #[test]
+    fn a_body_in_one_piece_is_not_copied() {
+        let body = Bytes::from(vec![7; 100]);
+        let mut pieces = Pieces::default();
+        pieces.push(body.clone());
+        assert_eq!(pieces.join().as_ptr(), body.as_ptr());
     }
 }
