@@ -1,7 +1,7 @@
 # Everything a developer or CI runs. `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-export PATH := $(HOME)/.cargo/bin:$(PATH)
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
 FUZZ_SECONDS ?= 60
 BENCH_ROUNDS ?= 5

@@ -10,11 +10,9 @@ use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use vodsim::callback;
 
 use crate::Measured;
-
-/// What a callback's body has.
-const ROW_BYTES: usize = 940;
 
 type Append = (Vec<u8>, oneshot::Sender<()>);
 
@@ -36,16 +34,17 @@ pub(crate) fn group_commit(appenders: usize, time: Duration) -> Measured {
 }
 
 async fn append(queue: mpsc::Sender<Append>, appenders: usize, time: Duration) -> Measured {
+    let row = callback::body(0);
     let began = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..appenders {
-        let queue = queue.clone();
+        let (queue, row) = (queue.clone(), row.clone());
         tasks.spawn(async move {
             let mut micros = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).unwrap();
             while began.elapsed() < time {
                 let sent = Instant::now();
                 let (answer, answered) = oneshot::channel();
-                queue.send((vec![b'x'; ROW_BYTES], answer)).await.unwrap();
+                queue.send((row.clone(), answer)).await.unwrap();
                 answered.await.unwrap();
                 micros.saturating_record(u64::try_from(sent.elapsed().as_micros()).unwrap());
             }

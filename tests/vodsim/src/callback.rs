@@ -1,211 +1,113 @@
-//! Normal callbacks: one POST for each number of a range, over connections that stay open.
+//! Normal callbacks: numbered `NewFileUpload` events, and the side of VOD that POSTs them.
 //!
-//! Cheap on purpose (a rendered request in which only digits change, an answer of which only the
-//! status and the length are read), because it shares its machine with what it measures.
+//! A callback is known by its number alone: the same number is always the same bytes, so a test
+//! that knows which numbers were confirmed can look for exactly those at the other end.
 
 mod connection;
 mod report;
-
-use std::net::SocketAddr;
-use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
-
-use tokio::runtime;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+mod sender;
 
 pub use report::Report;
+pub use sender::Sender;
 
-use connection::Connection;
-use report::Shard;
+/// The callback of Tencent's documentation with its texts filled in, so that it has the size of a
+/// real one; its FileId stands in two places (`FileId`, `Vid`).
+const SAMPLE: &[u8] = include_bytes!("../samples/NewFileUpload.json");
 
-/// How long one callback may take before it counts as unanswered.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SAMPLE_FILE_ID: u64 = 5_285_890_784_000_000_000;
 
-/// How long a broken connection is tried to be made again.
-const RECONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// FileIds have 19 digits: from `FILE_ID_MIN` there are this many.
+const FILE_IDS: u64 = 9_000_000_000_000_000_000;
+const FILE_ID_MIN: u64 = 1_000_000_000_000_000_000;
+const FILE_ID_DIGITS: usize = 19;
 
-/// The first FileId: 19 digits, above 2^53, as VOD's are.
-const FILE_ID_BASE: u64 = 5_285_890_784_000_000_000;
+/// The FileId of callback number `n`: 19 digits, another for each `n` below 9·10^18. Number 0 has
+/// the sample's.
+pub fn file_id(n: u64) -> String {
+    String::from_utf8(digits(n).to_vec()).expect("digits are ASCII")
+}
 
-/// Sends the callbacks of a range of numbers.
+/// The body of callback number `n`: a `NewFileUpload` of 899 bytes with the FileId and
+/// Vid of `n`.
+pub fn body(n: u64) -> Vec<u8> {
+    let mut rendered = Rendered::new(Vec::new());
+    rendered.set(n);
+    rendered.bytes
+}
+
+/// A callback whose number can be changed in place.
 #[derive(Clone, Debug)]
-pub struct Sender {
-    to: SocketAddr,
-    path: String,
-    connections: usize,
-    numbers: Range<u64>,
-    stops_at_disconnect: bool,
-    stop_after: Option<Duration>,
+struct Rendered {
+    bytes: Vec<u8>,
+    file_ids_at: Vec<usize>,
 }
 
-/// The FileId of a callback.
-pub fn file_id(number: u64) -> String {
-    (FILE_ID_BASE + number).to_string()
+fn digits(n: u64) -> [u8; FILE_ID_DIGITS] {
+    let offset = (u128::from(SAMPLE_FILE_ID - FILE_ID_MIN) + u128::from(n)) % u128::from(FILE_IDS);
+    let mut rest = u128::from(FILE_ID_MIN) + offset;
+    let mut digits = [b'0'; FILE_ID_DIGITS];
+    for digit in digits.iter_mut().rev() {
+        *digit += u8::try_from(rest % 10).expect("a remainder of ten is one digit");
+        rest /= 10;
+    }
+    digits
 }
 
-/// The body of a callback: a NewFileUpload of about 940 bytes.
-pub fn body(number: u64) -> Vec<u8> {
-    let file_id = file_id(number);
-    format!(
-        r#"{{
-  "EventType": "NewFileUpload",
-  "FileUploadEvent": {{
-    "FileId": "{file_id}",
-    "MediaBasicInfo": {{
-      "Name": "Animal World",
-      "Description": "",
-      "CreateTime": "2019-01-09T16:36:22Z",
-      "UpdateTime": "2019-01-09T16:36:24Z",
-      "ExpireTime": "9999-12-31T23:59:59Z",
-      "ClassId": 0,
-      "ClassName": "Other",
-      "ClassPath": "Other",
-      "CoverUrl": "http://125676836723.vod2.myqcloud.com/xxx/xxx/q1BORBPQH1IA-cover-of-the-video.jpg",
-      "Type": "mp4",
-      "MediaUrl": "http://125676836723.vod2.myqcloud.com/xxx/xxx/q1BORBPQH1IA.mp4",
-      "TagSet": [],
-      "StorageRegion": "ap-chongqing",
-      "SourceInfo": {{
-        "SourceType": "Upload",
-        "SourceContext": "a text of the uploader's, which comes back as it was"
-      }},
-      "Vid": "{file_id}"
-    }},
-    "ProcedureTaskId": "",
-    "ReviewAudioVideoTaskId": ""
-  }}
-}}
-"#
-    )
-    .into_bytes()
-}
+// === impl Rendered ===
 
-// === impl Sender ===
+impl Rendered {
+    /// Number 0, behind whatever goes before the body.
+    fn new(head: Vec<u8>) -> Self {
+        let mut bytes = head;
+        let body_at = bytes.len();
+        bytes.extend_from_slice(SAMPLE);
+        let file_id = digits(0);
+        let file_ids_at = bytes[body_at..]
+            .windows(FILE_ID_DIGITS)
+            .enumerate()
+            .filter_map(|(at, window)| (window == file_id).then_some(body_at + at))
+            .collect();
+        Self { bytes, file_ids_at }
+    }
 
-impl Sender {
-    /// Posts to `/` of an address, over one connection, nothing yet.
-    pub fn new(to: SocketAddr) -> Self {
-        Self {
-            to,
-            path: "/".to_owned(),
-            connections: 1,
-            numbers: 0..0,
-            stops_at_disconnect: false,
-            stop_after: None,
+    fn set(&mut self, n: u64) {
+        let file_id = digits(n);
+        for &at in &self.file_ids_at {
+            self.bytes[at..at + FILE_ID_DIGITS].copy_from_slice(&file_id);
         }
     }
-
-    /// The path, with its query if there is one.
-    #[must_use]
-    pub fn path(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.path);
-        self
-    }
-
-    /// How many connections, each with one callback under way.
-    #[must_use]
-    pub fn connections(mut self, connections: usize) -> Self {
-        self.connections = connections;
-        self
-    }
-
-    /// Which callbacks.
-    #[must_use]
-    pub fn numbers(mut self, numbers: Range<u64>) -> Self {
-        self.numbers = numbers;
-        self
-    }
-
-    /// Ends the run at the first connection that breaks, instead of making it again.
-    #[must_use]
-    pub fn stop_at_disconnect(mut self) -> Self {
-        self.stops_at_disconnect = true;
-        self
-    }
-
-    /// Ends the run after a time.
-    #[must_use]
-    pub fn stop_after(mut self, time: Duration) -> Self {
-        self.stop_after = Some(time);
-        self
-    }
-
-    /// Sends, and waits for the last answer. Blocks the thread; must not be called inside a
-    /// runtime.
-    pub fn run(self) -> Report {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("the system gives a poll descriptor").block_on(self.send())
-    }
-
-    async fn send(self) -> Report {
-        let began = Instant::now();
-        let (first, end) = (self.numbers.start, self.numbers.end);
-        let connections = self.connections;
-        let shared = Arc::new(Shared {
-            deadline: self.stop_after.map(|time| began + time),
-            sender: self,
-            next: AtomicU64::new(first),
-            stopped: AtomicBool::new(false),
-        });
-        let mut tasks = JoinSet::new();
-        for _ in 0..connections {
-            tasks.spawn(send_over_one(Arc::clone(&shared)));
-        }
-        let shards = tasks.join_all().await;
-        let numbers = first..shared.next.load(Ordering::Relaxed).min(end);
-        Report::new(numbers, began.elapsed(), shards)
-    }
 }
 
-struct Shared {
-    sender: Sender,
-    deadline: Option<Instant>,
-    next: AtomicU64,
-    stopped: AtomicBool,
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
 
-async fn send_over_one(shared: Arc<Shared>) -> Shard {
-    let sender = &shared.sender;
-    let mut shard = Shard::default();
-    let mut request = connection::Request::new(&sender.path, &body(0), file_id(0).as_bytes());
-    let mut connection = None;
-    while !shared.is_over() {
-        let mut current = match connection.take() {
-            Some(current) => current,
-            None => match Connection::open(sender.to, RECONNECT_WITHIN).await {
-                Some(new) => new,
-                None => break,
-            },
-        };
-        let number = shared.next.fetch_add(1, Ordering::Relaxed);
-        if number >= sender.numbers.end {
-            break;
-        }
-        request.set_digits(file_id(number).as_bytes());
-        let began = Instant::now();
-        let answer = tokio::time::timeout(PATIENCE, current.exchange(request.bytes())).await;
-        match answer {
-            Ok(Ok(answer)) => {
-                shard.answered(number, answer.status, began.elapsed());
-                if answer.stays_open {
-                    connection = Some(current);
-                }
-            }
-            Ok(Err(_)) | Err(_) => {
-                if sender.stops_at_disconnect {
-                    shared.stopped.store(true, Ordering::Relaxed);
-                }
-            }
-        }
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn number_zero_is_the_sample() {
+        assert_eq!(body(0), SAMPLE);
+        assert_eq!(file_id(0), "5285890784000000000");
     }
-    shard
-}
 
-impl Shared {
-    fn is_over(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed) || self.deadline.is_some_and(|d| Instant::now() >= d)
+    #[test]
+    fn every_number_has_a_file_id_of_19_digits_of_its_own() {
+        let ends = [0, 1, FILE_IDS - SAMPLE_FILE_ID, FILE_IDS - 10_000];
+        let numbers: HashSet<u64> = ends.into_iter().flat_map(|from| from..from + 10_000).collect();
+        let file_ids: HashSet<String> = numbers.iter().map(|n| file_id(*n)).collect();
+        assert_eq!(file_ids.len(), numbers.len());
+        assert!(file_ids.iter().all(|id| id.len() == 19 && !id.starts_with('0')));
+    }
+
+    #[test]
+    fn a_body_carries_its_file_id_as_file_id_and_vid() {
+        for n in [0, 1, 77_000_000, u64::MAX] {
+            let body: Value = serde_json::from_slice(&body(n)).unwrap();
+            let event = &body["FileUploadEvent"];
+            assert_eq!(event["FileId"], file_id(n));
+            assert_eq!(event["MediaBasicInfo"]["Vid"], file_id(n));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Tencent Cloud VOD's side of its notifications, to drive a receiver with: for now the sender of
-//! normal callbacks. It knows nothing of the bridge.
+//! A VOD that runs anywhere: it sends what Tencent Cloud VOD sends, in any number, and counts what
+//! comes back. It knows nothing of the bridge.
 
 pub mod callback;

@@ -1,119 +1,148 @@
+//! One kept-alive connection: a request out, its answer in, nothing allocated between.
+
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
 
-/// The largest head of an answer, in bytes.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// The largest head of an answer, and the step in which its body is read, in bytes.
+const READ_BYTES: usize = 8 * 1024;
 
-/// How long between two attempts to connect.
-const ATTEMPT_EVERY: Duration = Duration::from_millis(20);
+/// The most header lines of an answer.
+const HEADERS_MAX: usize = 32;
 
-/// A request in which only some digits change.
-pub(super) struct Request {
-    bytes: Vec<u8>,
-    places: Vec<usize>,
-}
-
-/// One connection that stays open.
 pub(super) struct Connection {
     stream: TcpStream,
-    buffer: Vec<u8>,
+    read: Box<[u8; READ_BYTES]>,
 }
 
-/// What is read of an answer.
+/// A whole answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    pub(super) stays_open: bool,
+    /// Whether the connection takes another request.
+    pub(super) keep_alive: bool,
 }
 
-// === impl Request ===
-
-impl Request {
-    /// A POST of `body`, in which `digits` are to be exchanged wherever they stand.
-    pub(super) fn new(path: &str, body: &[u8], digits: &[u8]) -> Self {
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: vod\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n",
-            body.len()
-        );
-        let bytes = [head.as_bytes(), body].concat();
-        let places = bytes.windows(digits.len()).enumerate();
-        let places = places.filter(|(_, window)| *window == digits).map(|(at, _)| at).collect();
-        Self { bytes, places }
-    }
-
-    pub(super) fn set_digits(&mut self, digits: &[u8]) {
-        for &at in &self.places {
-            self.bytes[at..at + digits.len()].copy_from_slice(digits);
-        }
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    answer: Answer,
+    head_bytes: usize,
+    body_bytes: usize,
 }
-
-// === impl Connection ===
 
 impl Connection {
-    /// Connects, trying again for a while.
-    pub(super) async fn open(to: SocketAddr, within: Duration) -> Option<Self> {
-        let deadline = Instant::now() + within;
-        loop {
-            if let Ok(stream) = TcpStream::connect(to).await {
-                stream.set_nodelay(true).ok()?;
-                return Some(Self { stream, buffer: Vec::with_capacity(1024) });
-            }
-            if Instant::now() >= deadline {
-                return None;
-            }
-            sleep(ATTEMPT_EVERY).await;
-        }
+    pub(super) async fn open(to: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(to).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, read: Box::new([0; READ_BYTES]) })
     }
 
-    /// Sends one request and reads the whole of its answer.
+    /// Sends one request and reads its answer to the last byte.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks or the answer is not HTTP/1.1 with a length. The connection is
+    /// of no use then.
     pub(super) async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
         self.stream.write_all(request).await?;
-        self.buffer.clear();
+        let mut filled = 0;
         loop {
-            if let Some(head) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
-                let text = std::str::from_utf8(&self.buffer[..head]).map_err(io::Error::other)?;
-                let (answer, body_len) = parse(text).ok_or(io::ErrorKind::InvalidData)?;
-                self.read_to(head + 4 + body_len).await?;
-                return Ok(answer);
+            let read = self.stream.read(&mut self.read[filled..]).await?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            if self.buffer.len() > HEAD_BYTES_MAX {
-                return Err(io::ErrorKind::InvalidData.into());
+            filled += read;
+            if let Some(head) = parse(&self.read[..filled])? {
+                return self.skip_body(head, filled - head.head_bytes).await;
             }
-            self.read_to(self.buffer.len() + 1).await?;
+            if filled == READ_BYTES {
+                return Err(invalid("the answer's head is too large"));
+            }
         }
     }
 
-    async fn read_to(&mut self, len: usize) -> io::Result<()> {
-        while self.buffer.len() < len {
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+    async fn skip_body(&mut self, head: Head, mut skipped: usize) -> io::Result<Answer> {
+        while skipped < head.body_bytes {
+            let step = (head.body_bytes - skipped).min(READ_BYTES);
+            let read = self.stream.read(&mut self.read[..step]).await?;
+            if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            skipped += read;
         }
-        Ok(())
+        if skipped > head.body_bytes {
+            return Err(invalid("bytes after the answer"));
+        }
+        Ok(head.answer)
     }
 }
 
-/// The answer in a head, and the length of its body.
-fn parse(head: &str) -> Option<(Answer, usize)> {
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let (mut body_len, mut stays_open) = (0, true);
-    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        if name.eq_ignore_ascii_case("content-length") {
-            body_len = value.trim().parse().ok()?;
-        } else if name.eq_ignore_ascii_case("connection") {
-            stays_open = !value.trim().eq_ignore_ascii_case("close");
+/// The head, once it is whole.
+fn parse(bytes: &[u8]) -> io::Result<Option<Head>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    let head_bytes = match response.parse(bytes) {
+        Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+    };
+    let status = response.code.expect("a complete head has a status");
+    let mut answer = Answer { status, keep_alive: response.version == Some(1) };
+    let mut body_bytes = None;
+    for header in &*response.headers {
+        if header.name.eq_ignore_ascii_case("content-length") {
+            body_bytes = std::str::from_utf8(header.value).ok().and_then(|v| v.trim().parse().ok());
+        } else if header.name.eq_ignore_ascii_case("connection") {
+            answer.keep_alive &= !header.value.eq_ignore_ascii_case(b"close");
         }
     }
-    Some((Answer { status, stays_open }, body_len))
+    // RFC 9112 section 6.3: these statuses have no body, whatever the head says.
+    if matches!(status, 204 | 304) {
+        body_bytes = Some(0);
+    }
+    let body_bytes = body_bytes.ok_or_else(|| invalid("the answer has no Content-Length"))?;
+    Ok(Some(Head { answer, head_bytes, body_bytes }))
+}
+
+fn invalid(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_its_status_its_length_and_whether_another_may_follow() {
+        let cases = [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", Some((200, true, 2))),
+            (
+                "HTTP/1.1 503 \r\nConnection: Close\r\nContent-Length: 0\r\n\r\n",
+                Some((503, false, 0)),
+            ),
+            ("HTTP/1.1 204 No Content\r\n\r\n", Some((204, true, 0))),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n", Some((200, false, 0))),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n", None),
+            ("", None),
+        ];
+        for (bytes, expected) in cases {
+            let head = parse(bytes.as_bytes()).unwrap();
+            let told = head.map(|h| (h.answer.status, h.answer.keep_alive, h.body_bytes));
+            assert_eq!(told, expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_an_end_is_none() {
+        for bytes in [
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+            "220 mail.example ESMTP\r\n\r\n",
+        ] {
+            assert!(parse(bytes.as_bytes()).is_err(), "{bytes:?}");
+        }
+    }
 }

@@ -1,101 +1,111 @@
+//! What came back.
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// What became of the callbacks of a run.
+/// Latencies are kept in microseconds, to three digits.
+const SIGNIFICANT_DIGITS: u8 = 3;
+
+/// The status that confirms a callback.
+const CONFIRMED: u16 = 200;
+
+/// What became of the callbacks of one run. Its `Debug` is a summary.
+#[derive(Clone)]
 pub struct Report {
-    numbers: Range<u64>,
+    confirmed: Vec<u64>,
+    answered: BTreeMap<u16, u64>,
+    unanswered: u64,
     elapsed: Duration,
-    answers: BTreeMap<u16, u64>,
-    confirmed: Vec<u64>,
-    micros: Histogram<u64>,
+    latencies_us: Histogram<u64>,
 }
-
-/// What one connection saw.
-pub(super) struct Shard {
-    answers: BTreeMap<u16, u64>,
-    confirmed: Vec<u64>,
-    micros: Histogram<u64>,
-}
-
-// === impl Report ===
 
 impl Report {
-    pub(super) fn new(numbers: Range<u64>, elapsed: Duration, shards: Vec<Shard>) -> Self {
-        let mut all = Shard::default();
-        for shard in shards {
-            for (status, count) in shard.answers {
-                *all.answers.entry(status).or_default() += count;
-            }
-            all.confirmed.extend(shard.confirmed);
-            all.micros.add(shard.micros).expect("all have the same bounds");
+    pub(super) fn new() -> Self {
+        let latencies_us = Histogram::new(SIGNIFICANT_DIGITS).expect("three digits are allowed");
+        Self {
+            confirmed: Vec::new(),
+            answered: BTreeMap::new(),
+            unanswered: 0,
+            elapsed: Duration::ZERO,
+            latencies_us,
         }
-        all.confirmed.sort_unstable();
-        let Shard { answers, confirmed, micros } = all;
-        Self { numbers, elapsed, answers, confirmed, micros }
     }
 
-    /// The numbers that were answered 200, ascending.
+    /// The numbers that were answered 200, in ascending order.
     pub fn confirmed(&self) -> impl Iterator<Item = u64> {
         self.confirmed.iter().copied()
     }
 
-    /// How many were answered with this status.
+    /// How many callbacks were answered with `status`.
     pub fn answered(&self, status: u16) -> u64 {
-        self.answers.get(&status).copied().unwrap_or_default()
+        self.answered.get(&status).copied().unwrap_or(0)
     }
 
-    /// How many were sent and had no whole answer.
+    /// How many callbacks were begun and got no whole answer, because the connection broke, the
+    /// answer was no HTTP, or none came in time.
     pub fn unanswered(&self) -> u64 {
-        (self.numbers.end - self.numbers.start).saturating_sub(self.answers.values().sum())
+        self.unanswered
     }
 
-    /// How long the run took.
+    /// From the beginning to the last answer.
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
 
-    /// Answers a second, of any status.
+    /// Confirmed callbacks per second.
     pub fn rate(&self) -> f64 {
-        self.micros.len() as f64 / self.elapsed.as_secs_f64()
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 { self.answered(CONFIRMED) as f64 / seconds } else { 0.0 }
     }
 
-    /// The time within which this share of the answers came: 0.5 is the median.
+    /// The time within which this share (0 to 1) of the answers came whole, of whatever status:
+    /// 0.5 is the median.
     pub fn quantile(&self, share: f64) -> Duration {
-        Duration::from_micros(self.micros.value_at_quantile(share))
+        Duration::from_micros(self.latencies_us.value_at_quantile(share))
+    }
+
+    pub(super) fn answer(&mut self, n: u64, status: u16, latency: Duration) {
+        *self.answered.entry(status).or_default() += 1;
+        if status == CONFIRMED {
+            self.confirmed.push(n);
+        }
+        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.latencies_us.saturating_record(latency_us);
+    }
+
+    pub(super) fn no_answer(&mut self) {
+        self.unanswered += 1;
+    }
+
+    /// Takes in what another connection counted.
+    pub(super) fn add(&mut self, other: Self) {
+        self.confirmed.extend(other.confirmed);
+        for (status, count) in other.answered {
+            *self.answered.entry(status).or_default() += count;
+        }
+        self.unanswered += other.unanswered;
+        self.latencies_us.add(&other.latencies_us).expect("a resizing histogram takes any value");
+    }
+
+    pub(super) fn end(mut self, elapsed: Duration) -> Self {
+        self.confirmed.sort_unstable();
+        self.elapsed = elapsed;
+        self
     }
 }
 
 impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Report")
-            .field("numbers", &self.numbers)
+            .field("answered", &self.answered)
+            .field("unanswered", &self.unanswered)
             .field("elapsed", &self.elapsed)
-            .field("answers", &self.answers)
-            .field("unanswered", &self.unanswered())
-            .finish_non_exhaustive()
-    }
-}
-
-// === impl Shard ===
-
-impl Shard {
-    pub(super) fn answered(&mut self, number: u64, status: u16, after: Duration) {
-        *self.answers.entry(status).or_default() += 1;
-        if status == 200 {
-            self.confirmed.push(number);
-        }
-        self.micros.saturating_record(u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
-    }
-}
-
-impl Default for Shard {
-    fn default() -> Self {
-        // One microsecond to a minute, three digits: 60 KB.
-        let micros = Histogram::new_with_bounds(1, 60_000_000, 3).expect("valid bounds");
-        Self { answers: BTreeMap::new(), confirmed: Vec::new(), micros }
+            .field("rate", &self.rate().round())
+            .field("p50", &self.quantile(0.5))
+            .field("p99", &self.quantile(0.99))
+            .finish()
     }
 }
