@@ -9,6 +9,9 @@ use hdrhistogram::Histogram;
 /// Latencies are kept in microseconds, to three digits.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
+/// A longer latency counts as this one, in microseconds: ten minutes.
+const LATENCY_US_MAX: u64 = 600_000_000;
+
 /// The status that confirms a callback.
 const CONFIRMED: u16 = 200;
 
@@ -24,7 +27,9 @@ pub struct Report {
 
 impl Report {
     pub(super) fn new() -> Self {
-        let latencies_us = Histogram::new(SIGNIFICANT_DIGITS).expect("three digits are allowed");
+        // With bounds, because one without cuts what it records instead of growing.
+        let latencies_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, SIGNIFICANT_DIGITS)
+            .expect("these bounds are in order");
         Self {
             confirmed: Vec::new(),
             answered: BTreeMap::new(),
@@ -107,5 +112,22 @@ impl fmt::Debug for Report {
             .field("p50", &self.quantile(0.5))
             .field("p99", &self.quantile(0.99))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_latencies_are_told_as_they_are() {
+        let mut all = Report::new();
+        for millis in [1, 5, 5000] {
+            let mut one = Report::new();
+            one.answer(millis, CONFIRMED, Duration::from_millis(millis));
+            all.add(one);
+        }
+        assert_eq!(all.quantile(0.5).as_millis(), 5);
+        assert!(all.quantile(1.0) >= Duration::from_millis(5000));
     }
 }
