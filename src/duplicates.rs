@@ -110,7 +110,8 @@ impl Duplicates {
         }
         // Legs that had an earlier event of the same content do not have this one, unless it is
         // that one come again.
-        let partial = state.partial.take(key).filter(|p| !p.by_content || p.repeat_expected);
+        let partial = state.partial.take_within(key, self.window);
+        let partial = partial.filter(|p| !p.by_content || p.repeat_expected);
         let progress = partial.map(|p| p.progress).unwrap_or_default();
         self.begin(&mut state, key, event, obligation, progress)
     }
@@ -129,7 +130,10 @@ impl Duplicates {
             return Admission::Joined(flight.join(obligation), self.repeat(key));
         }
         let remembered = match event.known_by {
-            KnownBy::Key => state.partial.take(key).map(|p| p.progress).unwrap_or_default(),
+            KnownBy::Key => {
+                let partial = state.partial.take_within(key, self.window);
+                partial.map(|p| p.progress).unwrap_or_default()
+            }
             KnownBy::Content => Progress::default(),
         };
         self.begin(&mut state, key, event, obligation, progress.and(remembered))
@@ -193,9 +197,10 @@ impl Repeat {
 
     /// Ends the flight: nobody can join it any more, and everybody who did learns the outcome.
     pub(crate) fn end(&self, flight: &Flight, by_content: bool, outcome: Outcome, ending: Ending) {
-        let (progress, repeat_expected) = (flight.progress(), flight.repeat_expected());
         let Duplicates { window, entries_max, .. } = *self.duplicates;
         let mut state = self.duplicates.lock();
+        // Under the lock, so that nobody says that a repeat is expected between the two.
+        let (progress, repeat_expected) = (flight.progress(), flight.repeat_expected());
         state.flights.remove(&self.key);
         match outcome {
             Outcome::Delivered | Outcome::Rejected => {

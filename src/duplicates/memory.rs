@@ -64,6 +64,12 @@ impl<T> Memory<T> {
         if age_secs > window.as_secs() { None } else { slot.value.as_mut() }
     }
 
+    /// Forgets the entry of `key`, and returns it if it was written within the `window`.
+    pub(super) fn take_within(&mut self, key: Key, window: Duration) -> Option<T> {
+        let fresh = self.get_mut(key, window).is_some();
+        self.take(key).filter(|_| fresh)
+    }
+
     /// Forgets the entry of `key`.
     pub(super) fn take(&mut self, key: Key) -> Option<T> {
         let (slots, first) = (&self.slots, self.first);

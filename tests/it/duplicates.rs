@@ -209,3 +209,35 @@ async fn a_kept_event_goes_on_where_it_was_and_is_never_suppressed() {
         assert_eq!(bridge.connectors[1].taken("a"), 2);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_expected_repeat_does_not_come_after_the_window() {
+    let bridge =
+        Setup { window: Duration::from_secs(60), connectors: 2, ..Setup::default() }.build();
+    bridge.connectors[1].first("a", &[Answer::Panics]);
+    let Admitted::New(departure, receipt) = bridge.offer(known_by_content("a")) else {
+        panic!("it is new")
+    };
+    departure.repeat().expect();
+    departure.depart().await;
+    assert_eq!(soon(receipt.outcome()).await, Outcome::Deferred);
+    tokio::time::advance(Duration::from_secs(86_400)).await;
+    assert_eq!(bridge.outcome(known_by_content("a")).await, Outcome::Delivered);
+    assert_eq!(bridge.connectors[0].taken("a"), 2, "a day later it is another event");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expectation_after_a_deferral_is_not_the_stored_twins() {
+    let bridge = Bridge::to(1);
+    assert_eq!(bridge.outcome(known_by_content("a")).await, Outcome::Delivered);
+    bridge.connectors[0].usually(Answer::Panics);
+    let Admitted::New(departure, receipt) = bridge.offer(known_by_content("a")) else {
+        panic!("it is new")
+    };
+    let repeat = departure.repeat();
+    departure.depart().await;
+    assert_eq!(soon(receipt.outcome()).await, Outcome::Deferred);
+    repeat.expect();
+    bridge.connectors[0].usually(Answer::Taken);
+    assert!(matches!(bridge.offer(known_by_content("a")), Admitted::New(..)), "never stored");
+}
