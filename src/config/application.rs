@@ -101,7 +101,8 @@ pub(super) struct WrittenCallback {
     /// What is done with an event until a broker has it. `off`: it is kept in memory only.
     spool: Spool,
     /// The largest body that is taken; a larger one is answered with 413. No larger than the
-    /// limits `in_flight_bytes` of the application and of the process, at most 1GiB.
+    /// limits `in_flight_bytes` of the application and of the process and what the journal can
+    /// hold, at most 1GiB.
     body_max: Size,
 }
 

@@ -44,7 +44,7 @@ pub struct Tls {
     pub key_file: PathBuf,
 }
 
-/// Where operators and probes look in: `/livez`, `/readyz`, `/metrics`, the API and the page.
+/// Where operators and probes look in: `/livez`, `/readyz`, `/metrics`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {

@@ -15,7 +15,8 @@ pub struct Limits {
     /// How many bytes of bodies being read, replies and events under way there may be; what
     /// comes beyond waits.
     pub in_flight_bytes: Size,
-    /// How many connections there may be to the callback address; further ones are refused.
+    /// How many connections there may be to the callback address; further ones wait in
+    /// the system's backlog.
     pub connections: NonZeroUsize,
 }
 

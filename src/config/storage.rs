@@ -18,7 +18,7 @@ pub struct Journal {
     /// How large it may become. At least 16MiB.
     pub size_max: Size,
     /// How large its write-ahead log may become before it takes nothing more for a while. At
-    /// least 1MiB, and no larger than `size_max`.
+    /// least 1MiB; the largest event is half of it, or of `size_max` if that is less.
     pub wal_max: Size,
 }
 
