@@ -25,6 +25,16 @@ pub trait Broker: Send {
     fn freezer(&mut self) -> Option<&mut dyn Freeze> {
         None
     }
+
+    /// The means to have a connector whose topology is missing, if there are any.
+    fn provider(&mut self) -> Option<&mut dyn Provide> {
+        None
+    }
+
+    /// The means to have a connector with a wrong password, if there are any.
+    fn guard(&mut self) -> Option<&mut dyn Guard> {
+        None
+    }
 }
 
 /// A broker that can be stopped in the middle of everything, with its connections open.
@@ -35,6 +45,27 @@ pub trait Freeze: Send {
 
     /// Lets it go on (SIGCONT).
     async fn thaw(&mut self);
+}
+
+/// A broker whose topics, streams, exchanges and queues are made by an operator.
+#[async_trait]
+pub trait Provide: Send {
+    /// A connector that makes no topology, and none is there.
+    async fn verifying(&mut self) -> Box<dyn Connector>;
+
+    /// Makes what the connector needs for [`topic`](crate::topic), by the broker's own means.
+    async fn provide(&mut self);
+}
+
+/// A broker that wants to know who comes.
+#[async_trait]
+pub trait Guard: Send {
+    /// A connector that logs in with a password that is wrong until it is
+    /// [corrected](Self::correct), and is read again then.
+    async fn stranger(&mut self) -> Box<dyn Connector>;
+
+    /// Puts the right password where the connector looks for it.
+    async fn correct(&mut self);
 }
 
 /// One event as it lies in the broker.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-use vodbridge_core::{Event, PublishError};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use vodbridge_core::{Cause, Connector, Event, PublishError};
 
-use crate::load::note;
+use crate::load::{note, publish_counted};
 use crate::{Broker, Stored, Tally, event, publish_all, topic};
 
 /// Makes a test of every clause that all brokers can be put to, or of those that are named; the
@@ -20,6 +21,7 @@ macro_rules! clauses {
             a_kill_under_load_loses_nothing_acknowledged,
             a_closed_connector_is_unavailable,
             check_answers_for_each_topic_in_order,
+            closing_answers_for_what_is_under_way,
         );
     };
     ($start:expr; $($clause:ident,)+) => {
@@ -36,6 +38,13 @@ macro_rules! clauses {
 /// How long nothing must be heard of a frozen broker.
 const FROZEN_FOR: Duration = Duration::from_millis(500);
 
+/// How many acknowledgements a kill under load waits for, and how long.
+const KILLED_AFTER: usize = 400;
+const LOADED_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a connector may take to notice that what was wrong is right.
+const REPAIRED_WITHIN: Duration = Duration::from_secs(60);
+
 /// A thousand publishes under way together are each acknowledged, and each event is there once,
 /// under its topic.
 pub async fn many_at_once_are_answered_each_for_itself(broker: &mut dyn Broker) {
@@ -49,6 +58,7 @@ pub async fn many_at_once_are_answered_each_for_itself(broker: &mut dyn Broker) 
     assert_eq!(tally.acknowledged_but_absent(), [""; 0]);
     assert_eq!(tally.duplicated(), [""; 0]);
     assert_eq!(tally.strangers, [""; 0]);
+    tally.report("many at once are answered each for itself");
     connector.close().await;
 }
 
@@ -65,6 +75,7 @@ pub async fn an_oversized_event_is_refused_and_harms_no_neighbour(broker: &mut d
     let tally = tally(&events, &answers, &broker.stored().await);
     assert_eq!(tally.acknowledged_but_absent(), [""; 0]);
     assert_eq!(tally.strangers, [""; 0], "refused and there all the same");
+    tally.report("an oversized event is refused and harms no neighbour");
     connector.close().await;
 }
 
@@ -79,6 +90,7 @@ pub async fn what_was_acknowledged_is_there_after_a_kill(broker: &mut dyn Broker
     broker.restart().await;
     let tally = tally(&events, &answers, &broker.stored().await);
     assert_eq!(tally.acknowledged_but_absent(), [""; 0]);
+    tally.report("what was acknowledged is there after a kill");
     connector.close().await;
 }
 
@@ -92,8 +104,15 @@ pub async fn a_kill_under_load_loses_nothing_acknowledged(broker: &mut dyn Broke
         note(&mut sent, &first, &publish_all(&*connector, &first, &topic()).await);
         let rest = numbered(&format!("round-{round}-rest"), 5000);
         let topic = topic();
-        let publishes = publish_all(&*connector, &rest, &topic);
-        let (answers, ()) = tokio::join!(publishes, broker.kill());
+        let (acknowledged, mut seen) = watch::channel(0);
+        let publishes = publish_counted(&*connector, &rest, &topic, &acknowledged);
+        // In the middle: earlier it would find no load, and later nothing would be left to fail.
+        let kill = async {
+            let middle = seen.wait_for(|count| *count >= KILLED_AFTER);
+            timeout(LOADED_WITHIN, middle).await.expect("a load is acknowledged").expect("counted");
+            broker.kill().await;
+        };
+        let (answers, ()) = tokio::join!(publishes, kill);
         note(&mut sent, &rest, &answers);
         for answer in &answers {
             let refused = matches!(answer, Err(PublishError::Refused(_)));
@@ -103,9 +122,14 @@ pub async fn a_kill_under_load_loses_nothing_acknowledged(broker: &mut dyn Broke
         broker.restart().await;
     }
     sent.found(&broker.stored().await);
-    assert!(sent.acknowledged() >= 500, "only {} were acknowledged", sent.acknowledged());
+    assert!(
+        sent.acknowledged() >= 5 * (100 + KILLED_AFTER),
+        "only {} were acknowledged",
+        sent.acknowledged()
+    );
     assert_eq!(sent.acknowledged_but_absent(), [""; 0]);
     assert_eq!(sent.strangers, [""; 0]);
+    sent.report("a kill under load loses nothing acknowledged");
 }
 
 /// A closed connector takes nothing and says that it is unavailable; closing twice is closing once.
@@ -156,7 +180,135 @@ pub async fn a_frozen_broker_acknowledges_nothing(broker: &mut dyn Broker) {
     tally.published("warm-0", true);
     tally.found(&broker.stored().await);
     assert_eq!(tally.acknowledged_but_absent(), [""; 0]);
+    tally.report("a frozen broker acknowledges nothing");
     connector.close().await;
+}
+
+/// Closed in the middle of a load: every publish is answered, and what was acknowledged is there.
+pub async fn closing_answers_for_what_is_under_way(broker: &mut dyn Broker) {
+    let connector = broker.connector().await;
+    all_taken(&publish_all(&*connector, &numbered("before", 1), &topic()).await);
+    let events = numbered("closing", 2000);
+    let topic = topic();
+    let publishes = publish_all(&*connector, &events, &topic);
+    let (answers, ()) = tokio::join!(publishes, connector.close());
+    let mut tally = tally(&events, &answers, &[]);
+    tally.published("before-0", true);
+    tally.found(&broker.stored().await);
+    assert_eq!(tally.acknowledged_but_absent(), [""; 0]);
+    assert_eq!(tally.duplicated(), [""; 0]);
+    for answer in &answers {
+        let refused = matches!(answer, Err(PublishError::Refused(_)));
+        assert!(!refused, "closing does not lie in the event: {answer:?}");
+    }
+    tally.report("closing answers for what is under way");
+}
+
+/// Where the topology is missing nothing is acknowledged, and `check` and `publish` say that it is
+/// the topology, with what to do; once an operator has made it, the same connector goes on.
+pub async fn missing_topology_is_waited_for(broker: &mut dyn Broker) {
+    let provider = broker.provider().expect("this clause is for brokers with topology");
+    let connector = provider.verifying().await;
+    let events = numbered("owed", 20);
+    let first = publish_all(&*connector, &events, &topic()).await;
+    for answer in &first {
+        let Err(PublishError::Unavailable(why)) = answer else {
+            panic!("no topology, and then {answer:?}")
+        };
+        assert_eq!(why.cause, Cause::Topology, "{why:?}");
+        assert!(why.advice.is_some(), "what can an operator do? {why:?}");
+    }
+    let checked = connector.check(&[topic()]).await.expect("the broker answers");
+    let [Err(why)] = checked.as_slice() else { panic!("no topology, and then {checked:?}") };
+    assert_eq!(why.cause, Cause::Topology, "{why:?}");
+    assert!(why.advice.is_some(), "what can an operator do? {why:?}");
+
+    broker.provider().expect("as before").provide().await;
+    let mut tally = Tally::default();
+    until_taken(&*connector, &events[0]).await;
+    let answers = publish_all(&*connector, &events, &topic()).await;
+    all_taken(&answers);
+    note(&mut tally, &events, &answers);
+    tally.found(&broker.stored().await);
+    assert_eq!(tally.acknowledged_but_absent(), [""; 0]);
+    tally.report("missing topology is waited for");
+    connector.close().await;
+}
+
+/// A connector whose password is wrong is unavailable and says so; once it is corrected, the same
+/// connector goes on.
+pub async fn a_wrong_password_is_waited_out(broker: &mut dyn Broker) {
+    let guard = broker.guard().expect("this clause is for brokers that ask for a password");
+    let connector = guard.stranger().await;
+    let events = numbered("locked-out", 20);
+    for answer in publish_all(&*connector, &events, &topic()).await {
+        let unavailable = matches!(answer, Err(PublishError::Unavailable(_)));
+        assert!(unavailable, "a wrong password, and then {answer:?}");
+    }
+    let why = connector.check(&[topic()]).await.expect_err("nobody is let in");
+    assert!(why.advice.is_some(), "what can an operator do? {why:?}");
+
+    broker.guard().expect("as before").correct().await;
+    until_taken(&*connector, &events[0]).await;
+    let answers = publish_all(&*connector, &events, &topic()).await;
+    all_taken(&answers);
+    let tally = tally(&events, &answers, &broker.stored().await);
+    assert_eq!(tally.acknowledged_but_absent(), [""; 0]);
+    tally.report("a wrong password is waited out");
+    connector.close().await;
+}
+
+/// A connector can be built while its broker is away; it answers for what comes, and finds the
+/// broker when it is there.
+pub async fn a_broker_that_comes_late_is_found(broker: &mut dyn Broker) {
+    broker.kill().await;
+    let connector = broker.connector().await;
+    let events = numbered("early", 20);
+    let mut tally = Tally::default();
+    let answers = publish_all(&*connector, &events, &topic()).await;
+    for answer in &answers {
+        let unavailable = matches!(answer, Err(PublishError::Unavailable(_)));
+        assert!(unavailable, "no broker, and then {answer:?}");
+    }
+    connector.check(&[topic()]).await.expect_err("nobody is there to answer");
+    broker.restart().await;
+    until_taken(&*connector, &events[0]).await;
+    let answers = publish_all(&*connector, &events, &topic()).await;
+    all_taken(&answers);
+    note(&mut tally, &events, &answers);
+    tally.found(&broker.stored().await);
+    assert_eq!(tally.acknowledged_but_absent(), [""; 0]);
+    tally.report("a broker that comes late is found");
+    connector.close().await;
+}
+
+/// On a broker where nothing is made yet, `check` says that the first event makes it and makes
+/// nothing; `provide` makes it.
+pub async fn check_makes_nothing_and_provide_makes_it(broker: &mut dyn Broker) {
+    let connector = broker.connector().await;
+    for _ in 0..2 {
+        let checked = connector.check(&[topic()]).await.expect("the broker answers");
+        let [Err(why)] = checked.as_slice() else { panic!("nothing is there: {checked:?}") };
+        assert_eq!(why.cause, Cause::Pending, "{why:?}");
+        assert!(why.advice.is_some(), "how is it made now? {why:?}");
+    }
+    let provided = connector.provide(&[topic()]).await.expect("the broker answers");
+    assert!(matches!(provided.as_slice(), [Ok(())]), "{provided:?}");
+    let checked = connector.check(&[topic()]).await.expect("the broker answers");
+    assert!(matches!(checked.as_slice(), [Ok(_)]), "{checked:?}");
+    connector.close().await;
+}
+
+/// Publishes one event again and again until it is taken, as a route does.
+async fn until_taken(connector: &dyn Connector, event: &Event) {
+    let taken = async {
+        while let Err(why) = connector.publish(event, &topic()).await {
+            assert!(matches!(why, PublishError::Unavailable(_)), "a good event, and then {why:?}");
+            // The distance between a route's attempts; nothing depends on it.
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(REPAIRED_WITHIN, taken).await.expect("a connector goes on once all is repaired");
 }
 
 fn numbered(name: &str, count: usize) -> Vec<Event> {

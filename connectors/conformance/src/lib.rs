@@ -9,15 +9,23 @@
 //! 4. [`a_kill_under_load_loses_nothing_acknowledged`](clauses::a_kill_under_load_loses_nothing_acknowledged)
 //! 5. [`a_closed_connector_is_unavailable`](clauses::a_closed_connector_is_unavailable)
 //! 6. [`check_answers_for_each_topic_in_order`](clauses::check_answers_for_each_topic_in_order)
+//! 7. [`closing_answers_for_what_is_under_way`](clauses::closing_answers_for_what_is_under_way)
 //!
-//! and, named by those whose broker can be frozen:
+//! and, named by those whose broker is a process of its own that can be frozen, lacks topology or
+//! asks for a password:
 //!
-//! 7. [`a_frozen_broker_acknowledges_nothing`](clauses::a_frozen_broker_acknowledges_nothing)
+//! 8. [`a_frozen_broker_acknowledges_nothing`](clauses::a_frozen_broker_acknowledges_nothing)
+//! 9. [`missing_topology_is_waited_for`](clauses::missing_topology_is_waited_for)
+//! 10. [`a_wrong_password_is_waited_out`](clauses::a_wrong_password_is_waited_out)
+//! 11. [`a_broker_that_comes_late_is_found`](clauses::a_broker_that_comes_late_is_found)
+//! 12. [`check_makes_nothing_and_provide_makes_it`](clauses::check_makes_nothing_and_provide_makes_it)
 //!
 //! ```text
 //! vodbridge_conformance::clauses!(MyBroker::start().await);
 //! vodbridge_conformance::clauses!(MyBroker::start().await; a_frozen_broker_acknowledges_nothing,);
 //! ```
+//!
+//! Each clause prints one line of counts: acknowledged, lost, duplicated, answered but absent.
 //!
 //! A broker that is missing fails the test; nothing is skipped in silence.
 
@@ -27,7 +35,7 @@ mod event;
 mod load;
 mod tally;
 
-pub use broker::{Broker, Freeze, Stored};
+pub use broker::{Broker, Freeze, Guard, Provide, Stored};
 pub use event::{event, topic};
 pub use load::{Answers, publish_all};
 pub use tally::Tally;

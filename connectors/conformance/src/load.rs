@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use vodbridge_core::{Connector, Event, PublishError, Topic};
 
@@ -19,9 +20,23 @@ pub type Answers = Vec<Result<(), PublishError>>;
 ///
 /// If a publish is not answered within 40 s.
 pub async fn publish_all(connector: &dyn Connector, events: &[Event], topic: &Topic) -> Answers {
+    publish_counted(connector, events, topic, &watch::Sender::default()).await
+}
+
+/// The same, counting the acknowledgements as they come.
+pub(crate) async fn publish_counted(
+    connector: &dyn Connector,
+    events: &[Event],
+    topic: &Topic,
+    acknowledged: &watch::Sender<usize>,
+) -> Answers {
     let publish = |event| async move {
         let answer = timeout(PUBLISH_WITHIN, connector.publish(event, topic)).await;
-        answer.expect("every publish is answered in time")
+        let answer = answer.expect("every publish is answered in time");
+        if answer.is_ok() {
+            acknowledged.send_modify(|count| *count += 1);
+        }
+        answer
     };
     join_all(events.iter().map(publish)).await
 }

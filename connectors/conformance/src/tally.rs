@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::Stored;
 
@@ -59,8 +60,35 @@ impl Tally {
         self.ids(|fate| fate.copies > 1)
     }
 
+    /// Prints the counts as one line of the table that a run of all clauses makes.
+    pub fn report(&self, clause: &str) {
+        // What a test prints is what the table is made of.
+        #[expect(clippy::print_stdout, reason = "the counts are the test's output")]
+        {
+            println!("conformance: {clause}: {self}");
+        }
+    }
+
     fn ids(&self, wanted: impl Fn(&Fate) -> bool) -> Vec<&str> {
         self.events.iter().filter(|(_, fate)| wanted(fate)).map(|(id, _)| id.as_str()).collect()
+    }
+}
+
+/// The counts, as one line.
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "published {}, acknowledged {}, acknowledged but absent {}, duplicated {}, failed \
+             and there {}, failed and absent {}, strangers {}",
+            self.events.len(),
+            self.acknowledged(),
+            self.acknowledged_but_absent().len(),
+            self.duplicated().len(),
+            self.present_though_failed().len(),
+            self.absent().len(),
+            self.strangers.len(),
+        )
     }
 }
 

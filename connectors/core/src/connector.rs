@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -33,7 +34,7 @@ pub trait Connector: Send + Sync {
     async fn publish(&self, event: &Event, topic: &Topic) -> Result<(), PublishError>;
 
     /// Asks the broker whether it answers, and for each topic, in the order given, whether its
-    /// topology is there and what an acknowledgement on it survives.
+    /// topology is there and what an acknowledgement on it survives. Changes nothing.
     ///
     /// # Errors
     ///
@@ -43,9 +44,36 @@ pub trait Connector: Send + Sync {
         topics: &[Topic],
     ) -> Result<Vec<Result<Durability, Unavailable>>, Unavailable>;
 
+    /// Makes what these topics lack at the broker, where the connector may make anything; answers
+    /// for each topic in the order given.
+    ///
+    /// # Errors
+    ///
+    /// The outer error is the broker's, the inner one is the topic's.
+    async fn provide(&self, topics: &[Topic]) -> Result<Vec<Result<(), Unavailable>>, Unavailable> {
+        Ok(topics.iter().map(|_| Ok(())).collect())
+    }
+
+    /// What the client library counts of itself, where it does.
+    fn client_stats(&self) -> Option<ClientStats> {
+        None
+    }
+
     /// Sends what the client still holds and releases the connection. Publishes that come after
     /// it fail as unavailable.
     async fn close(&self);
+}
+
+/// What a client library counts of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientStats {
+    /// Events that it holds and the broker has not acknowledged.
+    pub queued: u64,
+    /// Their bytes.
+    pub queued_bytes: u64,
+    /// Of the last seconds' requests to the slowest broker, 99 in 100 were answered faster. `None`
+    /// if there were none.
+    pub round_trip_p99: Option<Duration>,
 }
 
 /// How a connector fails, sorted by what to do about it.
@@ -81,6 +109,9 @@ pub enum Cause {
     /// A topic, stream, exchange or queue is missing or unfit, or the right to use it: an
     /// operator repairs it, and trying again at once is of no use.
     Topology,
+    /// A topic, stream, exchange or queue is not there yet, and the connector makes it with the
+    /// first event for it: no trouble. Only [`Connector::check`] says so.
+    Pending,
 }
 
 // === impl Unavailable ===
@@ -94,6 +125,11 @@ impl Unavailable {
     /// Something an operator must create or permit is missing.
     pub fn topology(message: impl Into<Cow<'static, str>>) -> Self {
         Self { cause: Cause::Topology, message: message.into(), advice: None, source: None }
+    }
+
+    /// Something is not there yet and is made with the first event for it.
+    pub fn pending(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { cause: Cause::Pending, message: message.into(), advice: None, source: None }
     }
 
     /// Adds what an operator can do about it.

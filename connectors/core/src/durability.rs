@@ -93,6 +93,33 @@ impl Fault {
     }
 }
 
+// === impl Survives ===
+
+impl Survives {
+    /// The answer in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+// === impl Provenance ===
+
+impl Provenance {
+    /// Who said so, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Broker => "told by the broker",
+            Self::Monitoring => "told by its monitoring",
+            Self::Assumed => "assumed",
+            Self::NotVisible => "not visible",
+        }
+    }
+}
+
 // === impl Answer ===
 
 impl Answer {

@@ -23,6 +23,10 @@ pub fn to_json(event: &Event) -> Vec<u8> {
         out.push(b',');
     }
     match event.content_type {
+        // Without data there is no member for it: nothing is no JSON.
+        ContentType::Json if event.data.is_empty() => {
+            out.pop();
+        }
         ContentType::Json => {
             out.extend_from_slice(b"\"data\":");
             let from = out.len();
@@ -83,6 +87,14 @@ mod tests {
         assert_eq!(value["specversion"], "1.0");
         assert_eq!(value["time"], "1970-01-01T00:00:00.000Z");
         assert_eq!(value["datacontenttype"], "application/json");
+    }
+
+    #[test]
+    fn without_data_there_is_no_member_for_it() {
+        let value: Value =
+            serde_json::from_slice(&to_json(&event(ContentType::Json, b""))).unwrap();
+        assert_eq!(value["id"], "NewFileUpload:1");
+        assert_eq!(value.get("data"), None);
     }
 
     #[test]
