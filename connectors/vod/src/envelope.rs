@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::literal;
 use crate::nesting;
 use crate::no_event::{NoEvent, excerpt, kind};
+use crate::scanner::Scanner;
 
 /// The largest message that is read, in bytes. VOD's own messages are capped at 10 MB; who
 /// receives them sets a limit of their own below this one.
@@ -145,11 +146,12 @@ impl Envelope {
     /// What can still be found of it in any message, whether that is an event or not: a handle
     /// must be confirmed although its event is unreadable. A name that stands twice is not found.
     pub fn find(message: &[u8]) -> Self {
+        let by_brackets = || Self { handle: handle_by_brackets(message), signature: None };
         if message.len() > MESSAGE_BYTES_MAX {
-            return Self::default();
+            return by_brackets();
         }
         let text = String::from_utf8_lossy(message);
-        let Ok(mut members) = read(&text) else { return Self::default() };
+        let Ok(mut members) = read(&text) else { return by_brackets() };
         if matches!(text, Cow::Owned(_)) {
             // What was not UTF-8 is not what VOD sent: no handle that it knows.
             members.retain(|member| !member.value.contains(char::REPLACEMENT_CHARACTER));
@@ -164,6 +166,24 @@ impl Envelope {
             .map(|(sign, t)| Signature { sign: sign.into_owned(), t });
         Self { handle: scalar(members, "EventHandle").map(Cow::into_owned), signature }
     }
+}
+
+/// The handle of what is no JSON, where its brackets and quotes at least are in order: an event
+/// that could never be confirmed would come again for four days.
+fn handle_by_brackets(message: &[u8]) -> Option<String> {
+    let mut handles = Vec::new();
+    let mut scanner = Scanner::new(message, 0);
+    let member = |name: &[u8], value| {
+        if name == b"EventHandle" {
+            handles.push(value);
+        }
+    };
+    scanner.object(member).ok()?;
+    let [only] = &handles[..] else { return None };
+    let value = std::str::from_utf8(message.get(only.clone())?).ok()?;
+    // What is no JSON may hold escapes that are none.
+    serde_json::from_str::<&RawValue>(value).ok()?;
+    literal::scalar(value).map(Cow::into_owned)
 }
 
 /// The one member `name`, if it is a text or a number and not empty.

@@ -13,8 +13,15 @@
 //! The crate knows nothing of the bridge. Its facts come from the vendor's SDK (version 3.1.194)
 //! and documents (product 266); the README lists every event type with its identity.
 
+pub mod api;
 pub mod catalogue;
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "credentials")]
+pub mod credentials;
+pub mod reaction;
 pub mod sign;
+pub mod tc3;
 
 mod canonical;
 mod content;
@@ -26,9 +33,12 @@ mod nesting;
 mod no_event;
 mod outline;
 mod payload;
+mod reply;
+mod scanner;
 
 pub use content::{Content, Format, metric_type};
 pub use envelope::{Envelope, MEMBERS_MAX, MESSAGE_BYTES_MAX, Signature, without_envelope};
 pub use identity::{ID_BYTES_MAX, Identity};
 pub use nesting::NESTING_MAX;
 pub use no_event::NoEvent;
+pub use reply::{NoReply, Reply};

@@ -7,6 +7,7 @@ mod connection;
 mod report;
 mod sender;
 
+pub(crate) use connection::Connection;
 pub use report::Report;
 pub use sender::Sender;
 

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use vodbridge_vod::without_envelope;
+use vodbridge_vod::{Envelope, without_envelope};
 
 use crate::support::{read, sample};
 
@@ -42,4 +42,22 @@ fn no_debug_output_shows_bodies_or_signatures() {
     let content = read(sample("variants/NewFileUpload.signed.callback.json"));
     let shown = format!("{content:?} {:?}", content.signature);
     assert!(!shown.contains("Animal World") && !shown.contains("7ac575"), "{shown}");
+}
+
+#[test]
+fn the_handle_of_what_is_no_json_is_found_by_brackets_and_quotes() {
+    for (message, handle) in [
+        (&br#"{"EventHandle":"h","A":01}"#[..], Some("h")),
+        (br#"{"A":{"b":tru},"EventHandle" : 8078360634045903972 }"#, Some("8078360634045903972")),
+        (b"{\"Name\":\"cut \xe5\x8a\",\"EventHandle\":\"h\",\"A\":01}", Some("h")),
+        (br#"{"EventHandle":"\q","A":01}"#, None),
+        (br#"{"EventHandle":"","A":01}"#, None),
+        (br#"{"EventHandle":"a","EventHandle":"b","A":01}"#, None),
+        (br#"{"A":{"EventHandle":"h"},"B":01}"#, None),
+        (br#"{"EventHandle":"h","A":"#, None),
+        (b"", None),
+    ] {
+        let text = String::from_utf8_lossy(message);
+        assert_eq!(Envelope::find(message).handle.as_deref(), handle, "{text}");
+    }
 }

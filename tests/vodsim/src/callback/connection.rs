@@ -12,17 +12,17 @@ const READ_BYTES: usize = 8 * 1024;
 /// The most header lines of an answer.
 const HEADERS_MAX: usize = 32;
 
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     read: Box<[u8; READ_BYTES]>,
 }
 
 /// A whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Whether the connection takes another request.
-    pub(super) keep_alive: bool,
+    pub(crate) keep_alive: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ struct Head {
 }
 
 impl Connection {
-    pub(super) async fn open(to: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn open(to: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, read: Box::new([0; READ_BYTES]) })
@@ -45,7 +45,7 @@ impl Connection {
     ///
     /// When the connection breaks or the answer is not HTTP/1.1 with a length. The connection is
     /// of no use then.
-    pub(super) async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
         self.stream.write_all(request).await?;
         let mut filled = 0;
         loop {
