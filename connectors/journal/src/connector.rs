@@ -77,6 +77,11 @@ impl vodbridge_core::Connector for Connector {
         }
     }
 
+    /// The journal takes any topic.
+    async fn provide(&self, topics: &[Topic]) -> Result<Vec<Result<(), Unavailable>>, Unavailable> {
+        Ok(topics.iter().map(|_| Ok(())).collect())
+    }
+
     async fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
@@ -87,10 +92,16 @@ pub fn durability(directory: &Path) -> Durability {
     on(Filesystem::of(directory))
 }
 
+/// Whether what lies in a directory is gone with the container that it is seen from, as far as can
+/// be told: it lies in memory, or in the container's own layer.
+pub fn dies_with_its_container(directory: &Path) -> bool {
+    matches!(Filesystem::of(directory), Filesystem::Memory | Filesystem::Layer)
+}
+
 /// That the disk obeys a flush is assumed.
 fn on(filesystem: Filesystem) -> Durability {
     let power = match filesystem {
-        Filesystem::Disk => Answer::yes(Provenance::Assumed),
+        Filesystem::Disk | Filesystem::Layer => Answer::yes(Provenance::Assumed),
         Filesystem::Memory => Answer::no(
             Provenance::Assumed,
             "set journal.path to a directory on a disk; this one lies in memory",

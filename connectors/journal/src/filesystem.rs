@@ -8,6 +8,8 @@ pub(crate) enum Filesystem {
     Disk,
     /// Memory: gone with the machine's power.
     Memory,
+    /// The writable layer of a container, on a disk: gone with the container.
+    Layer,
     /// Another machine's disk: what it does with a flush is not visible from here.
     Network,
     /// The system does not say.
@@ -28,6 +30,7 @@ impl Filesystem {
     fn named(kind: &str) -> Self {
         match kind {
             "tmpfs" | "ramfs" | "devtmpfs" => Self::Memory,
+            "overlay" | "aufs" => Self::Layer,
             "nfs" | "nfs4" | "cifs" | "smb3" | "9p" | "virtiofs" | "ceph" => Self::Network,
             kind if kind.starts_with("fuse") => Self::Network,
             _ => Self::Disk,
@@ -59,6 +62,7 @@ mod tests {
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 30 22 0:26 / /var/lib/my\\040data rw shared:2 - tmpfs tmpfs rw
 31 22 0:27 / /mnt rw - nfs4 host:/x rw
+33 22 0:29 / /layer rw - overlay overlay rw
 32 31 0:28 / /mnt rw - fuse.s3 s3 rw
 ";
 
@@ -69,6 +73,7 @@ mod tests {
             ("/var/lib/my data/journal", Filesystem::Memory),
             ("/var/lib/my database", Filesystem::Disk),
             ("/mnt/x", Filesystem::Network),
+            ("/layer/journal", Filesystem::Layer),
         ] {
             let found = kind(MOUNTS, Path::new(directory)).map(Filesystem::named);
             assert_eq!(found, Some(expected), "{directory}");

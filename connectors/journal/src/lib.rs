@@ -9,6 +9,9 @@
 //!  commands beside the running bridge ──── Reader, Remover ───┘  short transactions
 //! ```
 //!
+//! Through the same writer go the spool, which has the other half, and the history of what was
+//! delivered elsewhere, which takes a quarter at the most of what nobody needs.
+//!
 //! An append is acknowledged after `COMMIT` returned, and `COMMIT` returns after the write-ahead
 //! log was synced. One thread writes; what is queued while it commits is its next batch.
 //!
@@ -22,9 +25,10 @@ mod connector;
 mod filesystem;
 mod store;
 
-pub use connector::{Connector, durability};
+pub use connector::{Connector, dies_with_its_container, durability};
 pub use store::{
-    AppendError, Cursor, Filter, Keep, OpenError, Owner, PAGE_BYTES_MAX, Page, QUEUE_ROWS_MAX,
-    ReadError, Reader, Record, Remover, Retention, SIZE_MAX_LEAST_BYTES, STEP_ROWS_MAX, Seq,
-    Settings, State, Store, Table, TableUsage, Usage,
+    AppendError, Changes, Cursor, Delivered, Delivery, Done, Filter, Found, Keep, Letter,
+    OpenError, Owner, PAGE_BYTES_MAX, Page, QUEUE_ROWS_MAX, ReadError, Reader, Record, Recovered,
+    Remover, Retention, SIZE_MAX_LEAST_BYTES, STEP_ROWS_MAX, Seq, Settings, Spooled, State, Store,
+    Table, TableUsage, Usage, Waiting,
 };

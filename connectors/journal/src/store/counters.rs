@@ -67,7 +67,20 @@ impl Counters {
 
     /// What events and dead letters take together.
     pub(crate) fn shared_bytes(&self) -> u64 {
-        Table::ALL.iter().map(|t| self.table(*t).bytes.max(0).unsigned_abs()).sum()
+        self.bytes(Table::Events) + self.bytes(Table::DeadLetters)
+    }
+
+    /// What all tables take but the history.
+    pub(crate) fn owed_bytes(&self) -> u64 {
+        self.shared_bytes() + self.bytes(Table::Spool)
+    }
+
+    pub(crate) fn rows(&self, table: Table) -> u64 {
+        self.table(table).rows.max(0).unsigned_abs()
+    }
+
+    pub(crate) fn bytes(&self, table: Table) -> u64 {
+        self.table(table).bytes.max(0).unsigned_abs()
     }
 }
 

@@ -15,8 +15,8 @@ pub enum AppendError {
         /// The largest row: half of `size_max`, or of `wal_max` if that is less.
         limit_bytes: u64,
     },
-    /// Events and dead letters fill their share.
-    #[error("events and dead letters fill their share of {limit_bytes} bytes of the journal")]
+    /// Events and dead letters fill their share, or the spool fills its own.
+    #[error("{} their share of {limit_bytes} bytes of the journal", who_fills(*table))]
     ShareFull {
         /// Whose append it was.
         table: Table,
@@ -50,6 +50,15 @@ pub enum AppendError {
     Closed,
 }
 
+/// The beginning of the sentence that a share is full.
+fn who_fills(table: Table) -> &'static str {
+    match table {
+        Table::Events | Table::DeadLetters => "events and dead letters fill",
+        Table::Spool => "events that wait in the spool fill",
+        Table::History => "delivered events fill",
+    }
+}
+
 // === impl AppendError ===
 
 impl AppendError {
@@ -63,6 +72,10 @@ impl AppendError {
             Self::ShareFull { table: Table::DeadLetters, .. } => {
                 Some("replay or remove dead letters, or raise journal.size_max")
             }
+            Self::ShareFull { table: Table::Spool, .. } => {
+                Some("see why the connectors do not take what waits, or raise journal.size_max")
+            }
+            Self::ShareFull { table: Table::History, .. } => None,
             Self::SizeFull => Some("raise journal.size_max, or remove events or dead letters"),
             Self::DiskFull => Some("free space on the file system that journal.path lies on"),
             Self::WalTooLarge { .. } => {

@@ -5,6 +5,9 @@ mod counters;
 mod error;
 mod filter;
 mod footprint;
+mod history;
+mod insert;
+mod names;
 mod open;
 mod owner;
 mod reader;
@@ -14,9 +17,11 @@ mod room;
 mod row;
 mod schema;
 mod settings;
+mod spool;
 mod table;
 mod trim;
 mod usage;
+mod waiting;
 mod writer;
 
 use std::fmt;
@@ -24,6 +29,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use smol_str::SmolStr;
 use tokio::sync::{mpsc, oneshot, watch};
 use vodbridge_core::{Event, Timestamp, Topic};
 
@@ -32,13 +38,16 @@ pub use filter::Filter;
 pub use open::OpenError;
 pub use owner::Owner;
 pub use reader::{Cursor, PAGE_BYTES_MAX, Page, ReadError, Reader};
-pub use record::Record;
+pub use record::{Delivered, Delivery, Record};
 pub use remover::Remover;
+pub use row::Letter;
 pub use settings::{
     Keep, QUEUE_ROWS_MAX, Retention, SIZE_MAX_LEAST_BYTES, STEP_ROWS_MAX, Settings,
 };
+pub use spool::{Changes, Done};
 pub use table::{Seq, Table};
 pub use usage::{State, TableUsage, Usage};
+pub use waiting::{Found, Spooled, Waiting};
 
 use row::Row;
 pub(crate) use settings::PAGE_BYTES;
@@ -55,6 +64,16 @@ pub struct Store {
     shared: Arc<Shared>,
     ended: watch::Receiver<()>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    recovered: Arc<Recovered>,
+}
+
+/// What was in the spool when the journal was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// How many rows each application had.
+    pub applications: Vec<(SmolStr, u64)>,
+    /// No row had a greater number.
+    pub last: Seq,
 }
 
 impl Store {
@@ -66,7 +85,7 @@ impl Store {
     ///
     /// Each says the way out; see [`OpenError`].
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
-        let open::Opened { connection, ballast, room, wal, lock } = open::open(&settings)?;
+        let open::Opened { connection, ballast, room, waiting, wal, lock } = open::open(&settings)?;
         let state = if ballast.is_aboard() {
             State::Writable
         } else {
@@ -79,6 +98,8 @@ impl Store {
             settings,
         });
         shared.gauges.set_tables(&room.counters);
+        let last = Seq(room.counters.table(Table::Spool).next_seq - 1);
+        let recovered = Recovered { applications: waiting, last };
         let (queue, commands) = mpsc::channel(QUEUE_ROWS_MAX);
         let (ended, has_ended) = watch::channel(());
         let writer = Writer {
@@ -96,7 +117,7 @@ impl Store {
             .spawn(move || writer.run())
             .map_err(|source| OpenError::Io { path: shared.settings.path.clone(), source })?;
         let thread = Arc::new(Mutex::new(Some(thread)));
-        Ok(Self { queue, shared, ended: has_ended, thread })
+        Ok(Self { queue, shared, ended: has_ended, thread, recovered: Arc::new(recovered) })
     }
 
     /// Stores an event and resolves once it is on the disk.
@@ -117,7 +138,70 @@ impl Store {
         topic: &Topic,
         now: Timestamp,
     ) -> Result<Seq, AppendError> {
-        let row = Row::new(table, event, topic, now);
+        self.insert(Row::new(table, event, Some(topic), now)).await
+    }
+
+    /// Writes an event into the spool and resolves once it is on the disk; `letter` says that it is
+    /// to become a dead letter.
+    ///
+    /// # Errors and cancel safety
+    ///
+    /// As for [`Store::append`].
+    pub async fn spool(
+        &self,
+        event: &Event,
+        letter: Option<Letter>,
+        now: Timestamp,
+    ) -> Result<Seq, AppendError> {
+        let row = Row::new(Table::Spool, event, None, now);
+        self.insert(match letter {
+            Some(letter) => row.lettered(letter),
+            None => row,
+        })
+        .await
+    }
+
+    /// Carries out what happened to rows of the spool and resolves once it is written, which is
+    /// not synced: what a machine without power forgets of it is sent on once more. Works on a
+    /// full disk too.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; some of it may be done.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it unknown whether it is done.
+    pub async fn change(&self, changes: Changes) -> Result<u64, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Command::Change { changes, answer }).await?;
+        answered.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Writes rows of the history, in the place of the oldest where there is no other, and resolves
+    /// with how many were written. Nothing is synced: what a machine without power forgets of it
+    /// is not owed to anybody. So few at a time that appends do not wait long behind them.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]; nothing is written then, and nothing is concluded for appends.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it unknown whether they are written.
+    pub async fn remember(&self, delivered: &[Delivered]) -> Result<u64, AppendError> {
+        let rows = delivered.iter().map(Row::delivered).collect();
+        let (answer, answered) = oneshot::channel();
+        self.ask(Command::Remember { rows, answer }).await?;
+        answered.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// What was in the spool when the journal was opened.
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    async fn insert(&self, row: Row) -> Result<Seq, AppendError> {
         let limit_bytes = self.shared.settings.row_bytes_max();
         if row.bytes > limit_bytes {
             return Err(AppendError::TooLarge { bytes: row.bytes, limit_bytes });
@@ -154,6 +238,10 @@ impl Store {
         Usage {
             events: gauges.table(Table::Events),
             dead_letters: gauges.table(Table::DeadLetters),
+            spool: gauges.table(Table::Spool),
+            spool_max_bytes: settings.spool_bytes(),
+            history: gauges.table(Table::History),
+            history_max_bytes: settings.history_bytes(),
             share_max_bytes: settings.share_bytes(),
             size_max_bytes: settings.size_max_bytes,
             wal_bytes: gauges.wal_bytes(),

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+use smol_str::SmolStr;
 
-use super::Settings;
 use super::ballast::{Ballast, finds_no_room, is_full};
 use super::room::Room;
 use super::schema::{self, Found, VERSION};
 use super::settings::{PAGE_BYTES, SIZE_MAX_LEAST_BYTES};
+use super::{Settings, spool};
 
 /// The database's name in the directory; `-wal` and `-shm` lie beside it.
 const DATABASE: &str = "journal.db";
@@ -127,6 +128,8 @@ pub(crate) struct Opened {
     pub(crate) connection: Connection,
     pub(crate) ballast: Ballast,
     pub(crate) room: Room,
+    /// Rows of the spool by their applications.
+    pub(crate) waiting: Vec<(SmolStr, u64)>,
     pub(crate) wal: PathBuf,
     pub(crate) lock: File,
 }
@@ -154,10 +157,11 @@ pub(crate) fn open(settings: &Settings) -> Result<Opened, OpenError> {
     }
     let engine = |source| engine_error(directory, &path, source);
     let connection = connected.map_err(engine)??;
-    let room = Room::load(&connection, settings.share_bytes()).map_err(engine)?;
+    let waiting = spool::applications(&connection).map_err(engine)?;
+    let room = Room::load(&connection, settings).map_err(engine)?;
     // The names of new files are in the directory, which is written like a file.
     File::open(directory).and_then(|d| d.sync_all()).map_err(io)?;
-    Ok(Opened { connection, ballast, room, wal: directory.join("journal.db-wal"), lock })
+    Ok(Opened { connection, ballast, room, waiting, wal: directory.join("journal.db-wal"), lock })
 }
 
 /// Opens a journal for reading, beside its owner or without one.

@@ -136,6 +136,10 @@ impl Reader {
             // Read only now: what is passed over leaves its long columns on the disk.
             kept.head = blob(row, 8)?;
             kept.body = blob(row, 9)?;
+            if table == Table::History {
+                let text = |column| row.get_ref(column).and_then(|v| Ok(v.as_str()?));
+                kept.delivery = Some([text(10)?, text(11)?]);
+            }
             bytes += kept.body.len();
             let record = kept.record(table).ok_or(ReadError::Damaged { table, seq })?;
             page.records.push(record);
@@ -165,10 +169,28 @@ fn select(table: Table, cursor: Cursor) -> &'static str {
             "SELECT seq, stored, time, event_type, application, file, task, id, head, body
              FROM dead_letters WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"
         }
+        (Table::Spool, Cursor::After(_)) => {
+            "SELECT seq, stored, time, event_type, application, file, task, id, head, body
+             FROM spool WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+        }
+        (Table::Spool, Cursor::Before(_)) => {
+            "SELECT seq, stored, time, event_type, application, file, task, id, head, body
+             FROM spool WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"
+        }
+        (Table::History, Cursor::After(_)) => {
+            "SELECT seq, stored, time, event_type, application, file, task, id, head, body,
+                    route, acknowledged
+             FROM history WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+        }
+        (Table::History, Cursor::Before(_)) => {
+            "SELECT seq, stored, time, event_type, application, file, task, id, head, body,
+                    route, acknowledged
+             FROM history WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"
+        }
     }
 }
 
-fn columns<'a>(row: &'a Row<'_>, seq: Seq) -> rusqlite::Result<Kept<'a>> {
+pub(crate) fn columns<'a>(row: &'a Row<'_>, seq: Seq) -> rusqlite::Result<Kept<'a>> {
     let text = |column| row.get_ref(column).and_then(|v| Ok(v.as_str_or_null()?));
     Ok(Kept {
         seq,
@@ -178,9 +200,10 @@ fn columns<'a>(row: &'a Row<'_>, seq: Seq) -> rusqlite::Result<Kept<'a>> {
         id: text(7)?.unwrap_or_default(),
         head: &[],
         body: &[],
+        delivery: None,
     })
 }
 
-fn blob<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a [u8]> {
+pub(crate) fn blob<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a [u8]> {
     Ok(row.get_ref(column)?.as_blob()?)
 }

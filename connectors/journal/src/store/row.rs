@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use smol_str::SmolStr;
 use vodbridge_core::{ContentDigest, ContentType, Event, Extension, KnownBy, Timestamp, Topic};
 
 use super::footprint::footprint;
-use super::record::Record;
+use super::names::parted;
+use super::record::{Delivered, Delivery, Record};
 use super::{Seq, Table};
 
 /// The extensions that have a column of their own, in the order of the columns.
@@ -32,6 +35,27 @@ pub(crate) struct Row {
     pub(crate) id: SmolStr,
     pub(crate) head: Vec<u8>,
     pub(crate) body: Bytes,
+    /// Why the event is a dead letter, while it waits in the spool.
+    pub(crate) letter: Option<Box<Letter>>,
+    /// How the event was delivered, in the history.
+    pub(crate) delivery: Option<Arc<Delivery>>,
+}
+
+/// That an event is to become a dead letter, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// A short code.
+    pub reason: SmolStr,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// Where message and data lie in the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Places {
+    message_len: usize,
+    data_at: usize,
+    data_end: usize,
 }
 
 /// A row as it is read.
@@ -43,10 +67,18 @@ pub(crate) struct Kept<'a> {
     pub(crate) id: &'a str,
     pub(crate) head: &'a [u8],
     pub(crate) body: &'a [u8],
+    /// Route and connectors, in the history.
+    pub(crate) delivery: Option<[&'a str; 2]>,
 }
 
 impl Row {
-    pub(crate) fn new(table: Table, event: &Event, topic: &Topic, stored: Timestamp) -> Self {
+    /// In the spool an event has no topic yet.
+    pub(crate) fn new(
+        table: Table,
+        event: &Event,
+        topic: Option<&Topic>,
+        stored: Timestamp,
+    ) -> Self {
         let (body, message_len, data_at) = body(event);
         let mut columns = [const { None }; 4];
         let mut head = Vec::with_capacity(192);
@@ -62,7 +94,7 @@ impl Row {
         for number in [message_len, data_at, event.data.len()] {
             put_number(&mut head, number);
         }
-        for text in [topic.as_str(), &event.source, &event.ty] {
+        for text in [topic.map_or("", Topic::as_str), &event.source, &event.ty] {
             put_text(&mut head, text);
         }
         put_number(&mut head, usize::from(event.subject.is_some()));
@@ -92,13 +124,55 @@ impl Row {
             id: event.id.clone(),
             head,
             body,
+            letter: None,
+            delivery: None,
         }
+    }
+
+    /// A row of the history.
+    pub(crate) fn delivered(delivered: &Delivered) -> Self {
+        let Delivered { event, topic, delivery, at } = delivered;
+        let mut row = Self::new(Table::History, event, Some(topic), *at);
+        let names: usize = delivery.acknowledged.iter().map(|name| name.len() + 1).sum();
+        row.bytes += (delivery.route.len() + names) as u64;
+        row.delivery = Some(Arc::clone(delivery));
+        row
+    }
+
+    /// The application that the event belongs to.
+    pub(crate) fn application(&self) -> &str {
+        self.columns[1].as_deref().unwrap_or_default()
+    }
+
+    /// Says that the event is to become a dead letter.
+    pub(crate) fn lettered(mut self, letter: Letter) -> Self {
+        self.bytes += (letter.reason.len() + letter.detail.len()) as u64;
+        self.letter = Some(Box::new(letter));
+        self
+    }
+}
+
+impl Letter {
+    pub(crate) fn parts(&self) -> (&str, &str) {
+        (&self.reason, &self.detail)
     }
 }
 
 impl Kept<'_> {
     /// The event as it was; nothing if the row does not hold one.
     pub(crate) fn record(&self, table: Table) -> Option<Record> {
+        let (topic, event, places) = self.event()?;
+        let topic = Topic::new(topic).ok()?;
+        let event = places.fill(event, Bytes::copy_from_slice(self.body))?;
+        let delivery = self.delivery.map(|[route, acknowledged]| Delivery {
+            route: SmolStr::new(route),
+            acknowledged: parted(acknowledged),
+        });
+        Some(Record { table, seq: self.seq, topic, stored: self.stored, event, delivery })
+    }
+
+    /// The topic, the event without message and data, and where these lie.
+    pub(crate) fn event(&self) -> Option<(&str, Event, Places)> {
         let mut head = self.head;
         let known_by = match take(&mut head, 1)? {
             [0] => KnownBy::Key,
@@ -114,7 +188,7 @@ impl Kept<'_> {
         let message_len = take_number(&mut head)?;
         let data_at = take_number(&mut head)?;
         let data_end = data_at.checked_add(take_number(&mut head)?)?;
-        let topic = Topic::new(take_text(&mut head)?).ok()?;
+        let topic = take_text(&mut head)?;
         let source = SmolStr::new(take_text(&mut head)?);
         let ty = SmolStr::new(take_text(&mut head)?);
         let subject = match take_number(&mut head)? {
@@ -122,10 +196,6 @@ impl Kept<'_> {
             _ => Some(SmolStr::new(take_text(&mut head)?)),
         };
         let extensions = self.extensions(head)?;
-        if message_len > self.body.len() || data_at > data_end || data_end > self.body.len() {
-            return None;
-        }
-        let body = Bytes::copy_from_slice(self.body);
         let event = Event {
             id: SmolStr::new(self.id),
             source,
@@ -134,12 +204,12 @@ impl Kept<'_> {
             time: self.time,
             extensions,
             content_type,
-            data: body.slice(data_at..data_end),
-            message: body.slice(..message_len),
+            data: Bytes::new(),
+            message: Bytes::new(),
             content,
             known_by,
         };
-        Some(Record { table, seq: self.seq, topic, stored: self.stored, event })
+        Some((topic, event, Places { message_len, data_at, data_end }))
     }
 
     fn extensions(&self, mut head: &[u8]) -> Option<Vec<Extension>> {
@@ -157,6 +227,21 @@ impl Kept<'_> {
             extensions.push(extension);
         }
         Some(extensions)
+    }
+}
+
+// === impl Places ===
+
+impl Places {
+    /// Gives an event its message and data; nothing if they are not all there.
+    pub(crate) fn fill(self, mut event: Event, body: Bytes) -> Option<Event> {
+        let Self { message_len, data_at, data_end } = self;
+        if message_len > body.len() || data_at > data_end || data_end > body.len() {
+            return None;
+        }
+        event.data = body.slice(data_at..data_end);
+        event.message = body.slice(..message_len);
+        Some(event)
     }
 }
 
@@ -235,6 +320,7 @@ mod tests {
             id: &row.id,
             head: &row.head,
             body: &row.body,
+            delivery: None,
         };
         kept.record(row.table)
     }
@@ -280,7 +366,7 @@ mod tests {
         fn an_event_comes_back_whole(event in event(), stored in any::<u32>()) {
             let topic = Topic::new("vod.x").unwrap();
             let stored = Timestamp::from_millis(stored.into());
-            let row = Row::new(Table::Events, &event, &topic, stored);
+            let row = Row::new(Table::Events, &event, Some(&topic), stored);
             let record = read_back(&row).unwrap();
             prop_assert_eq!(&record.event, &event);
             prop_assert_eq!((record.topic, record.stored), (topic, stored));
@@ -290,7 +376,8 @@ mod tests {
         fn a_damaged_head_is_told_and_never_a_panic(
             event in event(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>(),
         ) {
-            let mut row = Row::new(Table::Events, &event, &Topic::new("t").unwrap(), event.time);
+            let topic = Topic::new("t").unwrap();
+            let mut row = Row::new(Table::Events, &event, Some(&topic), event.time);
             let at = at.index(row.head.len());
             row.head[at] = byte;
             if cut { row.head.truncate(at); }
@@ -302,7 +389,8 @@ mod tests {
     fn data_that_is_a_slice_of_the_message_is_kept_once() {
         let message = Bytes::from_static(br#"{"EventType":"X","XEvent":{"a":1}}"#);
         let event = Event { data: message.slice(26..33), message, ..sample() };
-        let row = Row::new(Table::Events, &event, &Topic::new("t").unwrap(), event.time);
+        let topic = Topic::new("t").unwrap();
+        let row = Row::new(Table::Events, &event, Some(&topic), event.time);
         assert_eq!(row.body.as_ptr(), event.message.as_ptr(), "not even copied");
         assert_eq!(row.body.len(), event.message.len());
     }

@@ -7,8 +7,10 @@ const APPLICATION_ID: i64 = 0x766f_6462;
 ///
 /// The tables grow, so they have no index but the row number: a random one costs two thirds of
 /// the appends. Columns that a listing filters by stand before the long ones, so that passing a
-/// row over does not read its body.
-const STEPS: &[&str] = &["
+/// row over does not read its body. What changes in a row of the spool has a table of its own: an
+/// update would write the body once more.
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE counters (
         number INTEGER PRIMARY KEY,
         rows INTEGER NOT NULL,
@@ -42,7 +44,54 @@ const STEPS: &[&str] = &["
         head BLOB NOT NULL,
         body BLOB NOT NULL
     );
-"];
+",
+    "
+    INSERT INTO counters VALUES (3, 0, 0, 1);
+    CREATE TABLE spool (
+        seq INTEGER PRIMARY KEY,
+        stored INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        event_type TEXT,
+        application TEXT,
+        file TEXT,
+        task TEXT,
+        id TEXT NOT NULL,
+        reason TEXT,
+        detail TEXT,
+        head BLOB NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE TABLE spool_progress (
+        seq INTEGER PRIMARY KEY,
+        panics INTEGER NOT NULL,
+        acknowledged TEXT NOT NULL,
+        lettered TEXT NOT NULL
+    );
+    CREATE TABLE spool_applications (
+        application TEXT PRIMARY KEY,
+        rows INTEGER NOT NULL
+    ) WITHOUT ROWID;
+",
+    "
+    INSERT INTO counters VALUES (4, 0, 0, 1);
+    CREATE TABLE history (
+        seq INTEGER PRIMARY KEY,
+        stored INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        event_type TEXT,
+        application TEXT,
+        file TEXT,
+        task TEXT,
+        id TEXT NOT NULL,
+        route TEXT NOT NULL,
+        acknowledged TEXT NOT NULL,
+        head BLOB NOT NULL,
+        body BLOB NOT NULL
+    );
+",
+];
 
 /// The version that this program reads and writes (`PRAGMA user_version`).
 pub(crate) const VERSION: i64 = STEPS.len() as i64;

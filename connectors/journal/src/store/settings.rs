@@ -26,6 +26,8 @@ pub struct Settings {
     /// Above it the write-ahead log takes no more appends: somebody reads for so long that it
     /// cannot be folded into the file.
     pub wal_max_bytes: u64,
+    /// The most rows of the history; 0: none is kept.
+    pub history_rows_max: u64,
     /// Space that is held to be given up when the disk is full, because without any nothing can
     /// be deleted either.
     pub ballast_bytes: u64,
@@ -54,12 +56,13 @@ pub enum Keep {
 
 impl Settings {
     /// A journal in `path` with the default limits: 1 GiB, a write-ahead log of at most 64 MiB,
-    /// 4 MiB of ballast.
+    /// 100,000 rows of history, 4 MiB of ballast.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
             size_max_bytes: 1 << 30,
             wal_max_bytes: 64 << 20,
+            history_rows_max: 100_000,
             ballast_bytes: 4 << 20,
         }
     }
@@ -68,6 +71,21 @@ impl Settings {
     /// nobody reads them.
     pub(crate) fn share_bytes(&self) -> u64 {
         self.size_max_bytes / 2
+    }
+
+    /// What the spool may take.
+    pub(crate) fn spool_bytes(&self) -> u64 {
+        self.tables_bytes() - self.share_bytes()
+    }
+
+    /// What the history may take, as long as nothing else needs the room.
+    pub(crate) fn history_bytes(&self) -> u64 {
+        self.size_max_bytes / 4
+    }
+
+    /// What all tables may take together. The rest is for pages that are half empty.
+    pub(crate) fn tables_bytes(&self) -> u64 {
+        self.size_max_bytes - self.size_max_bytes / 32
     }
 
     /// The largest row. What takes half the log might not fit it beside what is there.

@@ -7,6 +7,10 @@ pub enum Table {
     Events,
     /// What nobody took, each with its reason.
     DeadLetters,
+    /// What came in and is not settled.
+    Spool,
+    /// What was delivered elsewhere, the last of it.
+    History,
 }
 
 /// A row's number in its table: ascending in the order of arrival, never used twice.
@@ -17,13 +21,15 @@ pub struct Seq(pub(crate) i64);
 
 impl Table {
     /// Every table, in the order of their counters.
-    pub const ALL: [Self; 2] = [Self::Events, Self::DeadLetters];
+    pub const ALL: [Self; 4] = [Self::Events, Self::DeadLetters, Self::Spool, Self::History];
 
     /// The name in the file, in metrics and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Events => "events",
             Self::DeadLetters => "dead_letters",
+            Self::Spool => "spool",
+            Self::History => "history",
         }
     }
 
@@ -32,6 +38,8 @@ impl Table {
         match self {
             Self::Events => 1,
             Self::DeadLetters => 2,
+            Self::Spool => 3,
+            Self::History => 4,
         }
     }
 
@@ -40,6 +48,8 @@ impl Table {
         match self {
             Self::Events => 0,
             Self::DeadLetters => 1,
+            Self::Spool => 2,
+            Self::History => 3,
         }
     }
 }

@@ -5,40 +5,57 @@ use vodbridge_core::Timestamp;
 
 use super::counters::Counters;
 use super::settings::STEP_ROWS_MAX;
+use super::spool::{self, Changes};
 use super::{Seq, Table};
 
-/// Which of the oldest events go.
+/// Which of the oldest rows go.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Goal {
     /// Those stored before this moment.
     OlderThan(Timestamp),
-    /// As many as free this many bytes.
-    Free(u64),
+    /// So many, and as many as free so many bytes.
+    Free { rows: u64, bytes: u64 },
 }
 
 /// What one step of removal did.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trimmed {
     pub(crate) rows: usize,
-    /// When the oldest event that is left was stored.
+    /// When the oldest row that is left was stored.
     pub(crate) oldest: Option<Timestamp>,
     pub(crate) counters: Counters,
 }
 
-/// Removes at most [`STEP_ROWS_MAX`] of the oldest events, in a transaction of its own.
-pub(crate) fn trim(connection: &mut Connection, goal: Goal) -> rusqlite::Result<Trimmed> {
+/// Removes at most [`STEP_ROWS_MAX`] of the oldest rows of a table, in a transaction of its own.
+pub(crate) fn trim(
+    connection: &mut Connection,
+    table: Table,
+    goal: Goal,
+) -> rusqlite::Result<Trimmed> {
+    let (select, delete) = match table {
+        Table::Events => (
+            "SELECT seq, bytes, stored FROM events ORDER BY seq LIMIT ?1",
+            "DELETE FROM events WHERE seq <= ?1",
+        ),
+        Table::History => (
+            "SELECT seq, bytes, stored FROM history ORDER BY seq LIMIT ?1",
+            "DELETE FROM history WHERE seq <= ?1",
+        ),
+        Table::DeadLetters | Table::Spool => unreachable!("these rows are never too old"),
+    };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let before = Counters::load(&transaction)?;
     let (mut rows, mut bytes, mut last, mut oldest) = (0, 0, None, None);
     {
-        let mut select = transaction
-            .prepare_cached("SELECT seq, bytes, stored FROM events ORDER BY seq LIMIT ?1")?;
+        let mut select = transaction.prepare_cached(select)?;
         let mut found = select.query([STEP_ROWS_MAX as i64 + 1])?;
         while let Some(row) = found.next()? {
             let stored = timestamp(row.get(2)?);
             let goes = match goal {
                 Goal::OlderThan(moment) => stored < moment,
-                Goal::Free(wanted) => bytes < wanted,
+                Goal::Free { rows: so_many, bytes: wanted } => {
+                    (rows as u64) < so_many || bytes < wanted
+                }
             };
             if !goes || rows == STEP_ROWS_MAX {
                 oldest = Some(stored);
@@ -51,8 +68,8 @@ pub(crate) fn trim(connection: &mut Connection, goal: Goal) -> rusqlite::Result<
     }
     let mut counters = before;
     if let Some(last) = last {
-        transaction.prepare_cached("DELETE FROM events WHERE seq <= ?1")?.execute([last])?;
-        counters.removed(Table::Events, rows as u64, bytes);
+        transaction.prepare_cached(delete)?.execute([last])?;
+        counters.removed(table, rows as u64, bytes);
         counters.save(&transaction, &before)?;
     }
     transaction.commit()?;
@@ -65,6 +82,12 @@ pub(crate) fn remove(
     table: Table,
     seqs: &[Seq],
 ) -> rusqlite::Result<u64> {
+    if table == Table::Spool {
+        return spool::change(
+            connection,
+            &Changes { settled: seqs.to_vec(), ..Changes::default() },
+        );
+    }
     let mut rows = 0;
     for step in seqs.chunks(STEP_ROWS_MAX) {
         rows += remove_step(connection, table, step)?;
@@ -80,6 +103,8 @@ fn remove_step(connection: &mut Connection, table: Table, seqs: &[Seq]) -> rusql
         let mut delete = transaction.prepare_cached(match table {
             Table::Events => "DELETE FROM events WHERE seq = ?1 RETURNING bytes",
             Table::DeadLetters => "DELETE FROM dead_letters WHERE seq = ?1 RETURNING bytes",
+            Table::History => "DELETE FROM history WHERE seq = ?1 RETURNING bytes",
+            Table::Spool => unreachable!("rows of the spool are removed by its own changes"),
         })?;
         for seq in seqs {
             let mut removed = delete.query([seq.0])?;

@@ -13,6 +13,14 @@ pub struct Usage {
     pub dead_letters: TableUsage,
     /// What the two may take together.
     pub share_max_bytes: u64,
+    /// What came in and is not settled.
+    pub spool: TableUsage,
+    /// What that may take.
+    pub spool_max_bytes: u64,
+    /// What was delivered elsewhere, the last of it.
+    pub history: TableUsage,
+    /// What that may take, where nothing else needs the room.
+    pub history_max_bytes: u64,
     /// What the database file may take.
     pub size_max_bytes: u64,
     /// The write-ahead log's size.
@@ -60,6 +68,8 @@ impl Usage {
         match table {
             Table::Events => self.events,
             Table::DeadLetters => self.dead_letters,
+            Table::Spool => self.spool,
+            Table::History => self.history,
         }
     }
 }

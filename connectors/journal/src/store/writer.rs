@@ -2,25 +2,21 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::blob::ZeroBlob;
-use rusqlite::{
-    CachedStatement, Connection, ErrorCode, MAIN_DB, ToSql, Transaction, TransactionBehavior,
-};
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 use vodbridge_core::Timestamp;
 
 use super::ballast::{Ballast, finds_no_room};
 use super::counters::Counters;
+use super::history::{remember, unsynced};
+use super::insert::insert;
 use super::room::Room;
 use super::row::Row;
 use super::settings::{BATCH_ROWS_MAX, Settings};
+use super::spool::{self, Changes};
 use super::trim::remove;
 use super::usage::Gauges;
 use super::{AppendError, Retention, Seq, State, Table};
-
-/// A larger body is written into its row piece by piece: bound as a value, the engine copies it
-/// twice, and the C allocator keeps that memory.
-const BIND_BYTES_MAX: usize = 256 << 10;
 
 /// What the writer is asked for.
 pub(crate) enum Command {
@@ -28,6 +24,16 @@ pub(crate) enum Command {
     Remove {
         table: Table,
         seqs: Vec<Seq>,
+        answer: oneshot::Sender<Result<u64, AppendError>>,
+    },
+    /// Carry out what happened to rows of the spool.
+    Change {
+        changes: Changes,
+        answer: oneshot::Sender<Result<u64, AppendError>>,
+    },
+    /// Write into the history.
+    Remember {
+        rows: Vec<Row>,
         answer: oneshot::Sender<Result<u64, AppendError>>,
     },
     /// Look whether what kept it from writing has passed.
@@ -103,6 +109,16 @@ impl Writer {
                     // Who asked may have gone; the rows have gone all the same.
                     answer.send(self.remove(table, &seqs)).ok();
                 }
+                Command::Change { changes, answer } => {
+                    self.append(batch);
+                    bytes = 0;
+                    answer.send(self.change(&changes)).ok();
+                }
+                Command::Remember { rows, answer } => {
+                    self.append(batch);
+                    bytes = 0;
+                    answer.send(self.remember(&rows)).ok();
+                }
                 Command::Recheck => self.recheck(),
                 // What was queued behind it is still taken.
                 Command::Close => self.queue.close(),
@@ -162,15 +178,62 @@ impl Writer {
     fn commit(&mut self, batch: &[Append]) -> Result<Vec<Result<Seq, AppendError>>, AppendError> {
         let retention = self.shared.retention();
         let now = batch.iter().map(|a| a.row.stored).max().unwrap_or_default();
-        let committed = self
-            .room
-            .make(&mut self.connection, batch, retention, now)
-            .and_then(|()| insert(&mut self.connection, batch, &mut self.room));
+        let mut committed = self.try_commit(batch, retention, now);
+        if committed.as_ref().is_err_and(|error| self.is_at_size_max(error))
+            && self.room.counters.rows(Table::History) > 0
+        {
+            // What rows take is estimated. The history goes before anything is turned away.
+            let needed: u64 = batch.iter().map(|append| append.row.bytes).sum();
+            committed = self
+                .room
+                .give_up_history(&mut self.connection, 2 * needed)
+                .and_then(|()| self.try_commit(batch, retention, now));
+        }
         let answers = committed.map_err(|error| self.failed(error))?;
         self.expire(retention, now);
+        self.shrink_history();
         self.shared.gauges.set_tables(&self.room.counters);
         self.writable();
         Ok(answers)
+    }
+
+    fn try_commit(
+        &mut self,
+        batch: &[Append],
+        retention: Retention,
+        now: Timestamp,
+    ) -> rusqlite::Result<Vec<Result<Seq, AppendError>>> {
+        self.room.make(&mut self.connection, batch, retention, now)?;
+        insert(&mut self.connection, batch, &mut self.room)
+    }
+
+    /// Removes what is too much of the history: one step, or more while nobody waits.
+    fn shrink_history(&mut self) {
+        // A failure is one of the next append's, if it lasts.
+        while let Ok(true) = self.room.history_step(&mut self.connection, 0, 0) {
+            if !self.queue.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// Writes into the history, unless that could stand in the way of an append. Whatever fails
+    /// here is not said to fail for appends.
+    fn remember(&mut self, rows: &[Row]) -> Result<u64, AppendError> {
+        if !self.ballast.is_aboard() {
+            return Err(AppendError::DiskFull);
+        }
+        let limit_bytes = self.shared.settings.wal_max_bytes / 4 * 3;
+        if self.wal_bytes() > limit_bytes {
+            self.checkpoint();
+            let bytes = self.wal_bytes();
+            if bytes > limit_bytes {
+                return Err(AppendError::WalTooLarge { bytes, limit_bytes });
+            }
+        }
+        let written = remember(&mut self.connection, &mut self.room, rows);
+        self.shared.gauges.set_tables(&self.room.counters);
+        written.map_err(|error| AppendError::Engine(Arc::new(error)))
     }
 
     /// Removes what has become too old: one step, or more while nobody waits.
@@ -197,6 +260,27 @@ impl Writer {
         self.room.reload(&self.connection).map_err(|error| self.failed(error))?;
         self.shared.gauges.set_tables(&self.room.counters);
         Ok(rows)
+    }
+
+    /// Carries changes of the spool out. They are not synced: what a machine without power forgets
+    /// of them is sent on once more.
+    fn change(&mut self, changes: &Changes) -> Result<u64, AppendError> {
+        let mut changed = self.try_change(changes);
+        if let Err(AppendError::DiskFull) = changed {
+            // The ballast was given up, for exactly this.
+            changed = self.try_change(changes);
+        }
+        let rows = changed?;
+        self.room.counters =
+            Counters::load(&self.connection).map_err(|error| self.failed(error))?;
+        self.shared.gauges.set_tables(&self.room.counters);
+        Ok(rows)
+    }
+
+    fn try_change(&mut self, changes: &Changes) -> Result<u64, AppendError> {
+        let changed =
+            unsynced(&mut self.connection, |connection| spool::change(connection, changes));
+        changed.map_err(|error| self.failed(error))
     }
 
     fn try_remove(&mut self, table: Table, seqs: &[Seq]) -> Result<u64, AppendError> {
@@ -236,7 +320,7 @@ impl Writer {
     /// Sorts a failure by what to do about it.
     fn failed(&mut self, error: rusqlite::Error) -> AppendError {
         let full = match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) if self.is_at_size_max() => {
+            Some(ErrorCode::DiskFull) if self.is_at_size_max(&error) => {
                 return self.unwritable(AppendError::SizeFull);
             }
             Some(ErrorCode::DiskFull) => true,
@@ -253,7 +337,11 @@ impl Writer {
         self.unwritable(AppendError::DiskFull)
     }
 
-    fn is_at_size_max(&self) -> bool {
+    /// Whether the error says that the file has as many pages as it may.
+    fn is_at_size_max(&self, error: &rusqlite::Error) -> bool {
+        if error.sqlite_error_code() != Some(ErrorCode::DiskFull) {
+            return false;
+        }
         let read = |name| self.connection.pragma_query_value(None, name, |r| r.get::<_, i64>(0));
         matches!((read("page_count"), read("max_page_count")), (Ok(has), Ok(most)) if has >= most)
     }
@@ -266,88 +354,6 @@ impl Writer {
     fn writable(&self) {
         self.shared.set_state(State::Writable);
     }
-}
-
-/// Writes what has room in one transaction and tells of each row where it is.
-fn insert(
-    connection: &mut Connection,
-    batch: &[Append],
-    room: &mut Room,
-) -> rusqlite::Result<Vec<Result<Seq, AppendError>>> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let before = Counters::load(&transaction)?;
-    let mut counters = before;
-    let mut answers = Vec::with_capacity(batch.len());
-    let mut oldest = room.oldest;
-    {
-        let mut events = transaction.prepare_cached(INSERT_EVENT)?;
-        let mut dead_letters = transaction.prepare_cached(INSERT_DEAD_LETTER)?;
-        for Append { row, .. } in batch {
-            if let Err(error) = room.admit(&counters, row) {
-                answers.push(Err(error));
-                continue;
-            }
-            let seq = Seq(counters.table(row.table).next_seq);
-            match row.table {
-                Table::Events => {
-                    oldest.get_or_insert(row.stored);
-                    bind(&mut events, seq, row)?;
-                }
-                Table::DeadLetters => bind(&mut dead_letters, seq, row)?,
-            }
-            if row.body.len() > BIND_BYTES_MAX {
-                write_body(&transaction, seq, row)?;
-            }
-            counters.added(row.table, row.bytes);
-            answers.push(Ok(seq));
-        }
-    }
-    counters.save(&transaction, &before)?;
-    transaction.commit()?;
-    room.counters = counters;
-    room.oldest = oldest;
-    Ok(answers)
-}
-
-const INSERT_EVENT: &str =
-    "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-const INSERT_DEAD_LETTER: &str =
-    "INSERT INTO dead_letters VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-
-fn bind(insert: &mut CachedStatement<'_>, seq: Seq, row: &Row) -> rusqlite::Result<()> {
-    let [event_type, application, file, task] = row.columns.each_ref().map(|c| c.as_deref());
-    let body: &dyn ToSql = if row.body.len() > BIND_BYTES_MAX {
-        &ZeroBlob(row.body.len() as u64)
-    } else {
-        &row.body.as_ref()
-    };
-    insert.execute((
-        seq.0,
-        millis(row.stored),
-        millis(row.time),
-        i64::try_from(row.bytes).expect("a row is smaller than the journal"),
-        event_type,
-        application,
-        file,
-        task,
-        row.id.as_str(),
-        row.head.as_slice(),
-        body,
-    ))?;
-    Ok(())
-}
-
-/// Fills the place that [`bind`] has left for a large body.
-fn write_body(transaction: &Transaction<'_>, seq: Seq, row: &Row) -> rusqlite::Result<()> {
-    let mut blob = transaction.blob_open(MAIN_DB, row.table.name(), "body", seq.0, false)?;
-    for (n, piece) in row.body.chunks(BIND_BYTES_MAX).enumerate() {
-        blob.write_all_at(piece, n * BIND_BYTES_MAX)?;
-    }
-    blob.close()
-}
-
-fn millis(moment: Timestamp) -> i64 {
-    i64::try_from(moment.as_millis()).expect("a timestamp ends with the year 9999")
 }
 
 // === impl Shared ===

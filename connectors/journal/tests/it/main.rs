@@ -6,8 +6,10 @@ mod age_and_room;
 mod beside;
 mod conformance;
 mod full_disk;
+mod history;
 mod opening;
 mod process;
+mod spool;
 
 use std::path::Path;
 
