@@ -13,10 +13,14 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
+use smol_str::SmolStr;
+use tokio::time::{Duration, Instant};
 
 use crate::health::Health;
 use crate::http::{self, Response};
+use crate::ingest::callback::Clock;
+use crate::ingest::pull::Puller;
+use crate::ingest::spool::Spool;
 use crate::outlet::Outlet;
 use crate::telemetry::metrics::Metrics;
 use vodbridge_journal::{Store, Table};
@@ -25,13 +29,27 @@ use vodbridge_journal::{Store, Table};
 #[derive(Clone, Debug)]
 pub struct Admin(pub(crate) Arc<View>);
 
-#[derive(Debug)]
 pub(crate) struct View {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Vec<Arc<Health>>,
-    pub(crate) outlets: Vec<(String, Outlet)>,
+    pub(crate) outlets: Vec<(SmolStr, Outlet)>,
+    pub(crate) pullers: Vec<Arc<Puller>>,
+    /// Whether events come in that nobody else keeps.
+    pub(crate) takes_callbacks: bool,
+    /// Whether all of those are kept in the spool.
+    pub(crate) keeps_callbacks: bool,
+    pub(crate) spool: Arc<Spool>,
+    pub(crate) clock: Clock,
+    /// Whether every required connector was up at some time.
+    pub(crate) was_ready: AtomicBool,
     pub(crate) store: Store,
     pub(crate) draining: AtomicBool,
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").finish_non_exhaustive()
+    }
 }
 
 /// What `/readyz` says in one word.
@@ -65,12 +83,23 @@ impl http::Service for Admin {
 
 impl View {
     fn readiness(&self) -> Readiness {
-        let required = || self.health.iter().filter(|h| h.is_required());
+        let all_up = self.health.iter().filter(|h| h.is_required()).all(|h| h.is_up());
+        // What is pulled is kept by VOD in an outage: readiness then only holds up a rollout that
+        // has never worked.
+        let was_ready = self.was_ready.fetch_or(all_up, Ordering::Relaxed) || all_up;
+        let can_keep = self.takes_callbacks && self.keeps_callbacks && self.spool.has_room();
+        let is_ready = all_up || can_keep || was_ready && !self.takes_callbacks;
+        let is_well = || {
+            all_up
+                && (!self.keeps_callbacks || self.spool.has_room())
+                && self.health.iter().all(|h| h.is_well())
+                && self.pullers.iter().all(|p| p.trouble.is_none())
+        };
         if self.draining.load(Ordering::Relaxed) {
             Readiness::Draining
-        } else if !required().all(|h| h.is_up()) {
+        } else if !is_ready {
             Readiness::Unready
-        } else if self.health.iter().all(|h| h.is_well()) {
+        } else if is_well() {
             Readiness::Ready
         } else {
             Readiness::Degraded
@@ -81,11 +110,24 @@ impl View {
         let readiness = self.readiness();
         let connectors: Map<String, Value> =
             self.health.iter().map(|h| (h.name().to_owned(), h.to_json())).collect();
-        let body = json!({
+        let mut body = json!({
             "status": readiness.name(),
             "connectors": connectors,
             "journal": self.store.state().to_string(),
         });
+        if self.takes_callbacks {
+            let usage = self.store.usage();
+            body["spool"] = json!({
+                "has_room": self.spool.has_room(),
+                "events": usage.spool.rows,
+                "bytes": usage.spool.bytes,
+                "size_max": usage.spool_max_bytes,
+            });
+        }
+        if !self.pullers.is_empty() {
+            let vod = |p: &Arc<Puller>| (p.application.to_string(), p.trouble.to_json());
+            body["vod"] = Value::Object(self.pullers.iter().map(vod).collect());
+        }
         let status = match readiness {
             Readiness::Ready | Readiness::Degraded => StatusCode::OK,
             Readiness::Unready | Readiness::Draining => StatusCode::SERVICE_UNAVAILABLE,
@@ -93,13 +135,25 @@ impl View {
         response(status, "application/json", format!("{body:#}\n"))
     }
 
+    /// How long the oldest event of an application has been waiting in the spool.
+    fn waiting_for(&self, application: &str) -> Duration {
+        let Some(since) = self.spool.oldest(application) else { return Duration::ZERO };
+        Duration::from_millis((self.clock)().as_millis().saturating_sub(since.as_millis()))
+    }
+
     /// What is measured when it is asked for is measured here.
     fn metrics(&self) -> String {
         let now = Instant::now();
         for (application, outlet) in &self.outlets {
             let (_, oldest) = outlet.in_flight();
-            let age = oldest.map(|since| now.saturating_duration_since(since));
-            self.metrics.set_oldest_unsettled(application, age.unwrap_or_default());
+            let age = oldest.map(|since| now.saturating_duration_since(since)).unwrap_or_default();
+            let age = age.max(self.waiting_for(application));
+            self.metrics.set_oldest_unsettled(application, age);
+        }
+        for health in &self.health {
+            if let Some(stats) = health.client_stats() {
+                self.metrics.set_client(health.name(), stats);
+            }
         }
         let usage = self.store.usage();
         for table in Table::ALL {

@@ -7,34 +7,38 @@
 //!        hold -> connectors close -> journal closes          all of it inside `grace`
 //! ```
 
+mod core;
+mod drain;
+mod sources;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use vodbridge_core::Topic;
-use vodbridge_journal::{OpenError, Store};
+use vodbridge_journal::{OpenError, Store, dies_with_its_container};
 
+use self::core::Core;
+use self::sources::Sources;
 use crate::admin::{Admin, View};
-use crate::config::{Application, Config, Data, Name};
-use crate::duplicates::Duplicates;
-use crate::health::Health;
-use crate::http::{self, BindError, Listener, Tls, TlsError, body};
-use crate::ingest::callback::{Answers, Callbacks, Clock, Endpoint, event_types};
+use crate::config::{Application, Config, Data, Name, is_in_pod};
+use crate::http::{self, BindError, Listener, TlsError};
+use crate::ingest::callback::Clock;
 use crate::normalize::{DataForm, Normalizer};
-use crate::outlet::{Outlet, Room};
-use crate::registry::{self, Built};
-use crate::route::{Router, Target};
-use crate::telemetry::metrics::{Metrics, Mode};
+use crate::registry::{self, Built, ConnectorError};
+use crate::route::Routes;
+use crate::vod::VodError;
+
+pub use drain::Drain;
 
 /// Connections to the admin port at a time.
 const ADMIN_CONNECTIONS_MAX: usize = 64;
@@ -42,11 +46,9 @@ const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// A bridge whose ports are bound and which does nothing yet.
 #[derive(Debug)]
 pub struct App {
-    callbacks: Option<(Listener, Callbacks)>,
+    core: Core,
+    sources: Sources,
     admin: (Listener, Admin),
-    router: Arc<Router>,
-    store: Store,
-    tracker: TaskTracker,
     drain_delay: Duration,
     grace: Duration,
 }
@@ -57,6 +59,18 @@ pub enum BuildError {
     /// The journal cannot be used.
     #[error("the journal cannot be opened")]
     Journal(#[from] OpenError),
+    /// What is to outlive the pod would not.
+    #[error(
+        "the journal in {0:?} is gone with this pod, and dead letters or a required connector lie \
+         there; mount a volume at journal.path, or name a broker in dead_letter.to and in routes"
+    )]
+    Volatile(PathBuf),
+    /// A connector cannot be built as it is configured.
+    #[error(transparent)]
+    Connector(#[from] ConnectorError),
+    /// VOD's API cannot be called as it is configured.
+    #[error(transparent)]
+    Vod(#[from] VodError),
     /// A port cannot be bound.
     #[error("a port cannot be opened")]
     Bind(#[from] BindError),
@@ -68,7 +82,8 @@ pub enum BuildError {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
-    /// Events that were owed an answer at the end and are kept nowhere.
+    /// Events that were owed an answer at the end and are kept nowhere; what was pulled is still
+    /// in VOD's queue.
     pub owed: usize,
 }
 
@@ -81,8 +96,8 @@ impl App {
     ///
     /// See [`BuildError`]. A broker that is away is none: it may come.
     pub async fn build(config: &Config, clock: Clock) -> Result<Self, BuildError> {
-        let store = Store::open(registry::journal(config))?;
-        let connectors = registry::connectors(config, &store);
+        let store = open(config)?;
+        let connectors = registry::connectors(config, &store)?;
         Self::with_connectors(config, store, connectors, clock).await
     }
 
@@ -98,82 +113,31 @@ impl App {
         connectors: Vec<Built>,
         clock: Clock,
     ) -> Result<Self, BuildError> {
-        let metrics = Arc::new(Metrics::new());
-        let tracker = TaskTracker::new();
-        let targets: Vec<_> = connectors
-            .into_iter()
-            .map(|Built { name, connector, publish_timeout }| {
-                let publishing = metrics.publishing(name.as_str());
-                Target::new(name.as_str(), connector, publish_timeout, publishing)
-            })
-            .collect();
-        let letters = registry::letters(config, &store, &targets, &metrics);
-        let routes = registry::routes(config);
-        let router = Router::new(routes, targets, letters, Arc::clone(&metrics), tracker.clone());
-
-        let process_bytes = usize::try_from(config.limits.in_flight_bytes.bytes());
-        let process_bytes = process_bytes.unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let process_room = Arc::new(Semaphore::new(process_bytes));
-        let mut endpoints = Vec::new();
-        let mut outlets = Vec::new();
-        for (name, application) in &config.applications {
-            let duplicates =
-                Duplicates::new(config.duplicates.window, config.duplicates.entries_max.get());
-            let room = Room::new(
-                application.limits.in_flight.get(),
-                u32::try_from(application.limits.in_flight_bytes.bytes()).unwrap_or(u32::MAX),
-            );
-            let outlet = Outlet::new(duplicates, Arc::clone(&router), tracker.clone(), room);
-            outlets.push((name.to_string(), outlet.clone()));
-            let Some(callback) = &application.callback else { continue };
-            let endpoint = Endpoint {
-                tokens: callback.token.clone(),
-                sign_keys: callback.sign_key.clone(),
-                sign_window: callback.sign_window,
-                answer_within: callback.answer_within,
-                body: body::Limits {
-                    bytes_max: u32::try_from(callback.body_max.bytes()).unwrap_or(u32::MAX),
-                    timeout: config.http.body_timeout,
-                    room_timeout: callback.answer_within,
-                    room: Arc::clone(&process_room),
-                },
-                normalizer: normalizer(config, name, application),
-                outlet,
-                intake: metrics.intake(name.as_str(), Mode::callback, &event_types()),
-                answers: Answers::new(&metrics, name.as_str()),
-                clock: Arc::clone(&clock),
-            };
-            endpoints.push((callback.path.clone(), endpoint));
-        }
-
-        let callbacks = if endpoints.is_empty() {
-            None
-        } else {
-            let tls = config.http.tls.as_ref();
-            let tls = tls.map(|t| Tls::new(&t.cert_file, &t.key_file)).transpose()?;
-            let limits = http::Limits {
-                connections_max: config.limits.connections.get(),
-                header_timeout: config.http.header_timeout,
-                idle_timeout: config.http.idle_timeout,
-            };
-            let listener = Listener::bind(config.http.listen, tls, limits).await?;
-            Some((listener, Callbacks::new(endpoints)))
-        };
+        let core = Core::build(config, store, connectors, &clock);
+        let sources = Sources::build(config, &core, &clock).await?;
         let limits = http::Limits {
             connections_max: ADMIN_CONNECTIONS_MAX,
             header_timeout: config.http.header_timeout,
             idle_timeout: config.http.idle_timeout,
         };
         let admin_listener = Listener::bind(config.admin.listen, None, limits).await?;
-        let health = health(&router, config);
-        let draining = AtomicBool::new(false);
-        let view = View { metrics, health, outlets, store: store.clone(), draining };
+        let view = View {
+            metrics: Arc::clone(&core.metrics),
+            health: core.health.clone(),
+            outlets: core.outlets.clone(),
+            pullers: sources.pullers.clone(),
+            takes_callbacks: sources.callbacks.is_some(),
+            keeps_callbacks: sources.keeps_callbacks,
+            spool: Arc::clone(&core.spool),
+            clock,
+            was_ready: AtomicBool::new(false),
+            store: core.store.clone(),
+            draining: AtomicBool::new(false),
+        };
         Ok(Self {
-            callbacks,
+            core,
+            sources,
             admin: (admin_listener, Admin(Arc::new(view))),
-            router,
-            store,
-            tracker,
             drain_delay: config.drain_delay,
             grace: config.grace,
         })
@@ -181,7 +145,7 @@ impl App {
 
     /// Where callbacks come in, if any do.
     pub fn callback_address(&self) -> Option<SocketAddr> {
-        self.callbacks.as_ref().map(|(listener, _)| listener.address())
+        self.sources.callbacks.as_ref().map(|(listener, _)| listener.address())
     }
 
     /// Where the operator's port is.
@@ -192,7 +156,8 @@ impl App {
     /// Runs until the first signal, then drains; a second signal, or the end of `grace`, ends it
     /// with whatever is owed.
     pub async fn run(self, signals: impl Stream<Item = ()>) -> Drained {
-        let Self { callbacks, admin: (admin_listener, admin), router, store, tracker, .. } = self;
+        let Self { mut core, sources: Sources { callbacks, pullers, .. }, .. } = self;
+        let (admin_listener, admin) = self.admin;
         let view = Arc::clone(&admin.0);
         let (take_in, work) = (CancellationToken::new(), CancellationToken::new());
         let mut sources = JoinSet::new();
@@ -201,16 +166,12 @@ impl App {
             info!(address = %listener.address(), "callbacks are taken in");
             sources.spawn(listener.serve(callbacks, take_in.clone()));
         }
+        for puller in pullers {
+            sources.spawn(puller.run(take_in.clone()));
+        }
         info!(address = %admin_listener.address(), "/livez, /readyz and /metrics are served");
         workers.spawn(admin_listener.serve(admin, work.clone()));
-        // A connector that is also the letters' has one prober more, which does no harm: there is
-        // one seat for each topic.
-        for target in router.targets().iter().chain(router.letters().targets()) {
-            workers.spawn(Arc::clone(target).probe(work.clone()));
-        }
-        for health in &view.health {
-            workers.spawn(Arc::clone(health).watch(Arc::clone(&view.metrics), work.clone()));
-        }
+        core.start(&mut sources, &take_in, &mut workers, &work);
 
         let mut signals = pin!(signals);
         signals.next().await;
@@ -220,12 +181,7 @@ impl App {
             sleep(self.drain_delay).await;
             take_in.cancel();
             join(&mut sources).await;
-            tracker.close();
-            tracker.wait().await;
-            for target in router.targets() {
-                target.connector().close().await;
-            }
-            store.close().await;
+            core.close().await;
         };
         tokio::select! {
             biased;
@@ -235,24 +191,34 @@ impl App {
             () = second(signals) => warn!("a second signal"),
         }
         work.cancel();
-        let owed = view.outlets.iter().map(|(_, outlet)| outlet.in_flight().0).sum();
-        Drained { owed }
+        Drained { owed: core.owed() }
     }
 }
 
-/// A look at each connector, with the topics that routes lead to there.
-fn health(router: &Router, config: &Config) -> Vec<Arc<Health>> {
+/// Opens the journal.
+///
+/// # Errors
+///
+/// When it cannot be opened, or is to outlive the pod and will not.
+fn open(config: &Config) -> Result<Store, BuildError> {
+    let store = Store::open(registry::journal(config))?;
+    if is_in_pod() && dies_with_its_container(store.path()) {
+        if registry::stores_for_good(config) {
+            return Err(BuildError::Volatile(store.path().to_owned()));
+        }
+        warn!(path = %store.path().display(), "the journal is gone with this pod");
+    }
+    Ok(store)
+}
+
+/// For each connector, in the order of their names, the topics that events of the known types
+/// have there.
+pub fn topics(config: &Config, routes: &Routes) -> Vec<Vec<Topic>> {
     let examples = config
         .applications
         .iter()
         .flat_map(|(name, application)| normalizer(config, name, application).examples());
-    let routes = router.routes();
-    let topics = routes.topics(router.targets().len(), examples);
-    let targets = router.targets().iter().zip(topics).enumerate();
-    let look = |(n, (target, topics)): (usize, (&Arc<Target>, Vec<Topic>))| {
-        Health::new(Arc::clone(target), topics, routes.waits_for(n))
-    };
-    targets.map(look).collect()
+    routes.topics(config.connectors.len(), examples)
 }
 
 /// How the messages of an application become events.

@@ -1,14 +1,21 @@
 //! What people type, one file per subcommand.
 
+mod ask;
 mod check;
+mod chosen;
 mod dead_letters;
+mod drain;
 mod events;
 mod exit;
 mod explain;
 mod listing;
+mod merged;
+mod place;
 mod printer;
+mod replay;
 mod run;
 mod schema;
+mod vod;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,14 +45,23 @@ pub struct Arguments {
 enum Command {
     /// Run the bridge until SIGTERM or SIGINT.
     Run(run::Run),
+    /// Send on what waits in the spool of a journal whose bridge will not come back, and end.
+    Drain(drain::DrainSpool),
     /// Check the configuration, and whether everything it names is there.
     Check(check::Check),
     /// Say which event, route, topic and headers a body would become. Needs no broker.
     Explain(explain::Explain),
-    /// List, show and follow the events in the journal. Works beside a running bridge.
+    /// List, show and follow what was delivered, and send it again. Works beside a running bridge.
+    ///
+    /// One listing, in the order of delivery, of what the journal connector holds and of the
+    /// history, which has the last events that other connectors acknowledged (journal.history). The
+    /// first column names a row: 12 is one of the journal connector's, h12 one of the history.
     Events(events::Events),
-    /// List, show and follow the dead letters in the journal. Works beside a running bridge.
+    /// List, show, replay, export and remove the dead letters in the journal. Works beside a running
+    /// bridge.
     DeadLetters(dead_letters::DeadLetters),
+    /// Look at and change what VOD is set to do with events.
+    Vod(vod::Vod),
     /// Print the JSON Schema of the configuration.
     Schema(schema::Schema),
 }
@@ -64,12 +80,17 @@ struct ConfigFile {
 impl Arguments {
     /// Does what was asked for. Failures have been printed when this returns.
     pub fn run(self) -> ExitCode {
+        // One provider for everything that speaks TLS; some client libraries take the process's.
+        // It fails only where somebody has chosen before, and then that is the one.
+        tokio_rustls::rustls::crypto::ring::default_provider().install_default().ok();
         match self.command {
             Command::Run(run) => run.run(),
+            Command::Drain(drain) => drain.run(),
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
             Command::Events(events) => events.run(),
             Command::DeadLetters(letters) => letters.run(),
+            Command::Vod(vod) => vod.run(),
             Command::Schema(schema) => schema.run(),
         }
     }

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use smol_str::SmolStr;
 use vodbridge_core::Event;
 
 use crate::duplicates::{Flight, Repeat};
@@ -40,14 +41,14 @@ pub struct Delivery {
 }
 
 /// What is to become of an event.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Purpose {
     /// It is published where its route says.
     Publish,
     /// It is VOD's own, but no event that can be routed: it goes to the dead letters at once.
     DeadLetter {
         /// A short code, the attribute `vodreason`.
-        reason: &'static str,
+        reason: SmolStr,
         /// What is wrong with it, the attribute `voddetail`.
         detail: String,
     },
@@ -93,6 +94,10 @@ impl Ack {
     /// Remembers that a leg panicked.
     pub(crate) fn note_panic(&self) {
         self.flight.note_panic();
+    }
+
+    pub(crate) fn flight(&self) -> Arc<Flight> {
+        Arc::clone(&self.flight)
     }
 
     /// Whether anybody still waits for the outcome; when nobody does, no new attempt begins.

@@ -24,17 +24,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 use vodbridge_core::{Event, KnownBy};
 
-pub(crate) use flight::Flight;
 pub use flight::Receipt;
+pub(crate) use flight::{Flight, Late, Party};
 use memory::{Key, Memory};
 
 use crate::delivery::{Ack, Outcome};
+use crate::ingest::spool::Row;
 use crate::route::Progress;
 use crate::telemetry::metrics::{Ending, Obligation};
 
 /// The duplicate memory of one application.
 #[derive(Debug)]
 pub struct Duplicates {
+    /// What `repeat_until` counts from, in seconds.
+    epoch: Instant,
     window: Duration,
     entries_max: usize,
     hashers: [RandomState; 2],
@@ -53,14 +56,14 @@ struct State {
 #[derive(Debug)]
 struct Settled {
     by_content: bool,
-    repeat_expected: bool,
+    repeat_until: u32,
 }
 
 #[derive(Debug)]
 struct Partial {
     progress: Progress,
     by_content: bool,
-    repeat_expected: bool,
+    repeat_until: u32,
 }
 
 /// What to do with an event that came in.
@@ -87,6 +90,7 @@ impl Duplicates {
     pub fn new(window: Duration, entries_max: usize) -> Arc<Self> {
         let (settled, partial) = (Memory::new(), Memory::new());
         Arc::new(Self {
+            epoch: Instant::now(),
             window,
             entries_max,
             hashers: [RandomState::new(), RandomState::new()],
@@ -96,38 +100,47 @@ impl Duplicates {
 
     /// Judges one event. The obligation goes to the flight, or ends here as a duplicate.
     pub fn admit(self: &Arc<Self>, event: &Event, obligation: Obligation) -> Admission {
+        let party = Party { obligation, row: None };
         let key = self.key(event);
         let mut state = self.lock();
         if let Some(flight) = state.flights.get(&key) {
-            return Admission::Joined(flight.join(obligation), self.repeat(key));
+            return Admission::Joined(flight.join(party), self.repeat(key));
         }
+        let now = self.secs(Instant::now());
         if let Some(settled) = state.settled.get_mut(key, self.window)
-            && (!settled.by_content || std::mem::take(&mut settled.repeat_expected))
+            && (!settled.by_content || std::mem::take(&mut settled.repeat_until) > now)
         {
             drop(state);
-            obligation.end(Ending::duplicate);
+            party.obligation.end(Ending::duplicate);
             return Admission::Duplicate(self.repeat(key));
         }
         // Legs that had an earlier event of the same content do not have this one, unless it is
         // that one come again.
         let partial = state.partial.take_within(key, self.window);
-        let partial = partial.filter(|p| !p.by_content || p.repeat_expected);
+        let partial = partial.filter(|p| !p.by_content || p.repeat_until > now);
         let progress = partial.map(|p| p.progress).unwrap_or_default();
-        self.begin(&mut state, key, event, obligation, progress)
+        self.begin(&mut state, key, event, party, progress)
     }
 
     /// Judges an event that its source kept when it was deferred, with the legs that had it then.
-    /// It is an occurrence of its own: it may join the same event, and is never its duplicate.
+    /// It is an occurrence of its own: never a duplicate of what is settled; and where it has a row
+    /// and only its content is known, it waits on while its twin is under way (`None`).
     pub fn resume(
         self: &Arc<Self>,
         event: &Event,
         obligation: Obligation,
+        row: Option<Row>,
         progress: Progress,
-    ) -> Admission {
+    ) -> Option<Admission> {
         let key = self.key(event);
+        let party = Party { obligation, row };
         let mut state = self.lock();
         if let Some(flight) = state.flights.get(&key) {
-            return Admission::Joined(flight.join(obligation), self.repeat(key));
+            if event.known_by == KnownBy::Content && party.row.is_some() {
+                party.obligation.wait();
+                return None;
+            }
+            return Some(Admission::Joined(flight.join(party), self.repeat(key)));
         }
         let remembered = match event.known_by {
             KnownBy::Key => {
@@ -136,7 +149,7 @@ impl Duplicates {
             }
             KnownBy::Content => Progress::default(),
         };
-        self.begin(&mut state, key, event, obligation, progress.and(remembered))
+        Some(self.begin(&mut state, key, event, party, progress.and(remembered)))
     }
 
     /// Events under way, and since when the oldest is.
@@ -145,12 +158,17 @@ impl Duplicates {
         (state.flights.len(), state.flights.values().map(|f| f.began()).min())
     }
 
+    /// Events under way that are kept nowhere else: who sent them may not send them again.
+    pub fn owed(&self) -> usize {
+        self.lock().flights.values().filter(|flight| flight.is_kept_nowhere()).count()
+    }
+
     fn begin(
         self: &Arc<Self>,
         state: &mut State,
         key: Key,
         event: &Event,
-        obligation: Obligation,
+        lead: Party,
         progress: Progress,
     ) -> Admission {
         let by_content = event.known_by == KnownBy::Content;
@@ -159,9 +177,14 @@ impl Duplicates {
             // this one is deferred, what the twin left must not suppress it.
             state.settled.take(key);
         }
-        let (flight, receipt) = Flight::begin(obligation, progress);
+        let (flight, receipt) = Flight::begin(lead, progress);
         state.flights.insert(key, Arc::clone(&flight));
         Admission::New(Ack::new(self.repeat(key), flight, by_content), receipt)
+    }
+
+    fn secs(&self, at: Instant) -> u32 {
+        let since = at.saturating_duration_since(self.epoch).as_secs();
+        u32::try_from(since).unwrap_or(u32::MAX)
     }
 
     fn repeat(self: &Arc<Self>, key: Key) -> Repeat {
@@ -184,14 +207,20 @@ impl Repeat {
     /// Says that VOD had no answer in time for this event, so that it may send it again: the next
     /// one that is the same is a repetition, even if the event is known by its content alone.
     pub fn expect(&self) {
-        let window = self.duplicates.window;
+        self.expect_within(self.duplicates.window);
+    }
+
+    /// The same, where the repetition comes within a shorter time or not at all.
+    pub fn expect_within(&self, time: Duration) {
+        let Duplicates { window, .. } = *self.duplicates;
+        let until = self.duplicates.secs(Instant::now() + time.min(window)).saturating_add(1);
         let mut state = self.duplicates.lock();
         if let Some(flight) = state.flights.get(&self.key) {
-            flight.expect_repeat();
+            flight.expect_repeat(until);
         } else if let Some(partial) = state.partial.get_mut(self.key, window) {
-            partial.repeat_expected = true;
+            partial.repeat_until = partial.repeat_until.max(until);
         } else if let Some(settled) = state.settled.get_mut(self.key, window) {
-            settled.repeat_expected = true;
+            settled.repeat_until = settled.repeat_until.max(until);
         }
     }
 
@@ -200,15 +229,15 @@ impl Repeat {
         let Duplicates { window, entries_max, .. } = *self.duplicates;
         let mut state = self.duplicates.lock();
         // Under the lock, so that nobody says that a repeat is expected between the two.
-        let (progress, repeat_expected) = (flight.progress(), flight.repeat_expected());
+        let (progress, repeat_until) = (flight.progress(), flight.repeat_until());
         state.flights.remove(&self.key);
         match outcome {
             Outcome::Delivered | Outcome::Rejected => {
-                state.settled.put(self.key, Settled { by_content, repeat_expected }, window);
+                state.settled.put(self.key, Settled { by_content, repeat_until }, window);
             }
             Outcome::Deferred if progress.is_empty() => {}
             Outcome::Deferred => {
-                let partial = Partial { progress, by_content, repeat_expected };
+                let partial = Partial { progress, by_content, repeat_until };
                 state.partial.put(self.key, partial, window);
             }
         }

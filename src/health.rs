@@ -3,6 +3,7 @@
 //! Asked again and again, because brokers go away and replicas shrink while everything else
 //! seems well.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use vodbridge_core::{Durability, Fault, Provenance, Survives, Topic, Unavailable};
+use vodbridge_core::{Cause, ClientStats, Durability, Survives, Topic, Unavailable};
 
-use crate::route::Target;
+use crate::route::{Checked, Target};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::Metrics;
 
@@ -22,8 +23,12 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 /// How often a connector is asked what its acknowledgements survive.
 const READ_DURABILITY_EVERY: Duration = Duration::from_secs(60);
 
-/// How long an answer may take.
+/// How long an answer may take, and one that reads all topics.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+const READ_WITHIN: Duration = Duration::from_secs(15);
+
+/// The most topics that are told one by one.
+const TOPICS_TOLD_MAX: usize = 64;
 
 /// The health of one connector.
 #[derive(Debug)]
@@ -41,6 +46,8 @@ struct Known {
     error: Option<String>,
     advice: Option<String>,
     durability: Option<Durability>,
+    /// Topics that may not be published to, with the reason and what to do.
+    unfit: BTreeMap<Topic, (String, Option<String>)>,
 }
 
 impl Health {
@@ -55,14 +62,17 @@ impl Health {
         self.required
     }
 
-    /// Whether the connector answered when it was last asked.
+    /// Whether the connector answered when it was last asked, and some topic of it may be
+    /// published to.
     pub fn is_up(&self) -> bool {
-        self.lock().up == Some(true)
+        let known = self.lock();
+        let all_unfit = !self.topics.is_empty() && known.unfit.len() == self.topics.len();
+        known.up == Some(true) && !all_unfit
     }
 
     /// Whether everything about it is well: it answers, and so do all its topics.
     pub fn is_well(&self) -> bool {
-        self.is_up() && self.target.shut_topics().is_empty()
+        self.is_up() && self.lock().unfit.is_empty() && self.target.shut_topics().is_empty()
     }
 
     /// Asks until told to stop.
@@ -74,10 +84,15 @@ impl Health {
             loop {
                 ticks.tick().await;
                 let read_now = Instant::now() >= read_next;
-                if read_now {
+                let (topics, within) = if read_now {
+                    (self.topics.as_slice(), READ_WITHIN)
+                } else {
+                    (&[][..], ANSWER_WITHIN)
+                };
+                // What could not be read is read at the next tick.
+                if self.ask(topics, within, &metrics).await && read_now {
                     read_next = Instant::now() + READ_DURABILITY_EVERY;
                 }
-                self.ask(if read_now { &self.topics } else { &[] }, &metrics).await;
             }
         };
         stop.run_until_cancelled(watching).await;
@@ -100,10 +115,23 @@ impl Health {
             let shut: Vec<_> = shut.iter().map(Topic::as_str).collect();
             out.insert("unavailable_topics".to_owned(), json!(shut));
         }
+        if !known.unfit.is_empty() {
+            let one = |(topic, (error, advice)): (&Topic, &(String, Option<String>))| {
+                let why = json!({ "error": error, "advice": advice });
+                (topic.to_string(), why)
+            };
+            let told: Map<_, _> = known.unfit.iter().take(TOPICS_TOLD_MAX).map(one).collect();
+            out.insert("unfit_topics".to_owned(), Value::Object(told));
+        }
         if let Some(durability) = &known.durability {
             out.insert("survives".to_owned(), survives(durability));
         }
         Value::Object(out)
+    }
+
+    /// What the connector's client library counts of itself, where it does.
+    pub fn client_stats(&self) -> Option<ClientStats> {
+        self.target.client_stats()
     }
 
     /// The connector's name in the configuration.
@@ -111,46 +139,86 @@ impl Health {
         self.target.name()
     }
 
-    async fn ask(&self, topics: &[Topic], metrics: &Metrics) {
-        let answer = timeout(ANSWER_WITHIN, self.target.connector().check(topics)).await;
-        let answer = answer
-            .unwrap_or_else(|_| Err(Unavailable::outage("no answer to a check within 4 seconds")));
+    /// Asks once; true if there was an answer.
+    async fn ask(&self, topics: &[Topic], within: Duration, metrics: &Metrics) -> bool {
+        let answer = timeout(within, self.target.check(topics)).await;
+        let answer = answer.unwrap_or_else(|_| {
+            let within = humantime::format_duration(within);
+            Err(Unavailable::outage(format!("no answer to a check within {within}")))
+        });
         self.target.set_up(answer.is_ok());
-        let mut known = self.lock();
         match answer {
             Ok(answers) => {
+                let mut known = self.lock();
                 if known.up == Some(false) {
                     info!(connector = self.name(), "the connector answers again");
                 }
                 known.up = Some(true);
                 (known.error, known.advice) = (None, None);
-                if let Some(worst) = worst(answers.into_iter().flatten()) {
-                    for (fault, answer) in worst.answers() {
-                        let value = match answer.survives {
-                            Survives::Yes => 1,
-                            Survives::No => 0,
-                            Survives::Unknown => -1,
-                        };
-                        metrics.set_durability(self.name(), fault.name(), value);
-                    }
-                    known.durability = Some(worst);
-                }
+                drop(known);
+                self.note(topics, answers, metrics);
+                true
             }
             Err(why) => {
-                let error = Chain(&why).to_string();
-                if known.up != Some(false) {
-                    warn!(
-                        connector = self.name(),
-                        error,
-                        advice = why.advice.as_deref(),
-                        "the connector does not answer"
-                    );
-                }
-                known.up = Some(false);
-                known.error = Some(error);
-                known.advice = why.advice.map(Into::into);
+                self.note_silence(&why);
+                false
             }
         }
+    }
+
+    /// Notes what was read of topics, and says what has changed.
+    fn note(&self, topics: &[Topic], answers: Vec<Checked>, metrics: &Metrics) {
+        let mut durabilities = Vec::new();
+        let mut known = self.lock();
+        for (topic, Checked { durability, fit }) in topics.iter().zip(answers) {
+            durabilities.extend(durability);
+            match fit {
+                Ok(()) => {
+                    if known.unfit.remove(topic).is_some() {
+                        info!(connector = self.name(), topic = topic.as_str(), "fit again");
+                    }
+                }
+                // The first event for it makes it.
+                Err(why) if why.cause == Cause::Pending => drop(known.unfit.remove(topic)),
+                Err(why) => {
+                    let error = Chain(&why).to_string();
+                    let advice = why.advice.map(String::from);
+                    if !known.unfit.contains_key(topic) {
+                        warn!(
+                            connector = self.name(),
+                            topic = topic.as_str(),
+                            error,
+                            advice,
+                            "nothing may be published here"
+                        );
+                    }
+                    known.unfit.insert(topic.clone(), (error, advice));
+                }
+            }
+        }
+        if let Some(worst) = worst(durabilities.into_iter()) {
+            for (fault, answer) in worst.answers() {
+                let value = match answer.survives {
+                    Survives::Yes => 1,
+                    Survives::No => 0,
+                    Survives::Unknown => -1,
+                };
+                metrics.set_durability(self.name(), fault.name(), value);
+            }
+            known.durability = Some(worst);
+        }
+    }
+
+    fn note_silence(&self, why: &Unavailable) {
+        let mut known = self.lock();
+        let error = Chain(why).to_string();
+        if known.up != Some(false) {
+            let advice = why.advice.as_deref();
+            warn!(connector = self.name(), error, advice, "the connector does not answer");
+        }
+        known.up = Some(false);
+        known.error = Some(error);
+        known.advice = why.advice.clone().map(Into::into);
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -179,21 +247,11 @@ fn worst(all: impl Iterator<Item = Durability>) -> Option<Durability> {
     })
 }
 
-fn survives(durability: &Durability) -> Value {
+/// The four answers for programs.
+pub fn survives(durability: &Durability) -> Value {
     let mut out = Map::new();
     for (fault, answer) in durability.answers() {
-        let fault: Fault = fault;
-        let said = match answer.survives {
-            Survives::Yes => "yes",
-            Survives::No => "no",
-            Survives::Unknown => "unknown",
-        };
-        let by = match answer.provenance {
-            Provenance::Broker => "told by the broker",
-            Provenance::Monitoring => "told by its monitoring",
-            Provenance::Assumed => "assumed",
-            Provenance::NotVisible => "not visible",
-        };
+        let (said, by) = (answer.survives.name(), answer.provenance.name());
         let mut one = json!({ "answer": said, "provenance": by });
         if let (Some(remedy), Value::Object(one)) = (&answer.remedy, &mut one) {
             one.insert("remedy".to_owned(), json!(remedy));

@@ -10,9 +10,10 @@
 //! its dead letter is acknowledged. What no route matches is settled once the dead letters have
 //! it.
 
-mod backoff;
 mod breaker;
+mod demand;
 mod letter;
+mod overdue;
 mod plan;
 mod progress;
 mod routes;
@@ -24,17 +25,21 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use smol_str::SmolStr;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 use vodbridge_core::{Event, Topic};
 
+pub use demand::Demand;
 pub use letter::Letters;
+pub use overdue::Overdue;
 pub use plan::{Match, Misfit, PartitionKey, Route, Then};
 pub use progress::{CONNECTORS_MAX, Progress};
-pub use routes::{Plan, Routes};
-pub use target::Target;
+pub use routes::{Plan, Routes, Ways};
+pub use target::{Checked, Target};
 
 use crate::delivery::{Ack, Delivery, Outcome, Purpose};
+use crate::history::History;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::{Ending, Metrics};
 use crate::telemetry::panic;
@@ -49,22 +54,30 @@ pub struct Router {
     letters: Letters,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
+    history: Option<Arc<History>>,
 }
+
+/// A connector, by its place, and a topic there.
+pub(crate) type Place = (usize, Topic);
+
+/// The place that stands for the dead letters.
+pub(crate) const LETTERS: usize = usize::MAX;
 
 // === impl Router ===
 
 impl Router {
     /// Routes over the targets, which they name by their places; best-effort publishes become
-    /// tasks of the tracker.
+    /// tasks of the tracker, and what was delivered goes into the history, if there is one.
     pub fn new(
         routes: Vec<Route>,
         targets: Vec<Arc<Target>>,
         letters: Letters,
         metrics: Arc<Metrics>,
         tracker: TaskTracker,
+        history: Option<Arc<History>>,
     ) -> Arc<Self> {
         let routes = Routes::new(routes);
-        Arc::new(Self { routes, targets, letters, metrics, tracker })
+        Arc::new(Self { routes, targets, letters, metrics, tracker, history })
     }
 
     /// The connectors, in the order in which routes name them.
@@ -82,6 +95,41 @@ impl Router {
         &self.letters
     }
 
+    /// Whether anything can be published to a topic of a connector; [`LETTERS`] are one, too.
+    pub(crate) fn takes(&self, connector: usize, topic: &Topic) -> bool {
+        let target = self.targets.get(connector).unwrap_or(&self.letters.target);
+        target.takes(Some(topic))
+    }
+
+    /// Where an event that has come so far would be given back at once, because each connector
+    /// that it is owed to takes nothing; nothing if it can go on.
+    pub(crate) fn obstacle(&self, event: &mut Event, done: Progress) -> Option<Vec<Place>> {
+        match self.routes.plan(event) {
+            Plan::Drop(_) => None,
+            Plan::Letter { .. } => self.letters.obstacle(),
+            Plan::Publish { to, topic, .. } => {
+                let is_owed = |c: &usize| !done.is_acknowledged(*c) && !done.is_lettered(*c);
+                let owed: Vec<_> = to.iter().copied().filter(is_owed).collect();
+                let can_go =
+                    |c: &usize| self.takes(*c, &topic) || self.overdue(event, *c, &topic).is_some();
+                let is_shut = !owed.is_empty() && !owed.iter().any(can_go);
+                is_shut.then(|| owed.into_iter().map(|c| (c, topic.clone())).collect())
+            }
+        }
+    }
+
+    /// Whether an event that takes one of these ways could settle now.
+    pub fn could_settle(&self, ways: &Ways) -> bool {
+        ways.any_open(|connector, topic| {
+            let target = &self.targets[connector];
+            let is_over = |topic| {
+                let missing = target.missing(topic);
+                missing.is_some_and(|(time, _)| self.letters.overdue.is_over(time))
+            };
+            target.takes(topic) || target.takes(None) && topic.is_some_and(is_over)
+        })
+    }
+
     /// Brings one event everywhere it belongs, and settles it.
     pub(crate) async fn deliver(self: Arc<Self>, delivery: Delivery) {
         let Delivery { mut event, purpose, ack } = delivery;
@@ -93,7 +141,7 @@ impl Router {
             Plan::Drop(_) => (Outcome::Delivered, Ending::dropped),
             Plan::Letter { reason, detail } => {
                 let reason = Reason {
-                    code: reason,
+                    code: reason.as_str(),
                     detail: Cow::Borrowed(detail),
                     connector: None,
                     topic: None,
@@ -105,8 +153,13 @@ impl Router {
         ack.settle(outcome, ending);
         // Best effort comes after the promise: it is tried once, when the event is delivered, so
         // that an event that comes again does not reach these legs twice.
-        if let (Plan::Publish { also, topic, .. }, true) = (&plan, outcome != Outcome::Deferred) {
-            self.publish_also(also, &event, topic);
+        if let (Plan::Publish { route, also, topic, .. }, true) =
+            (plan, outcome != Outcome::Deferred)
+        {
+            self.publish_also(also, &event, &topic);
+            if let (Some(history), Outcome::Delivered) = (&self.history, outcome) {
+                history.note(event, topic, route);
+            }
         }
     }
 
@@ -146,6 +199,22 @@ impl Router {
             return Outcome::Rejected;
         }
         let target = &self.targets[connector];
+        if let Some(what) = self.overdue(event, connector, topic) {
+            warn!(
+                connector = target.name(),
+                topic = topic.as_str(),
+                event = event.id.as_str(),
+                error = what.as_str(),
+                "owed for dead_letter.after: the event goes to the dead letters"
+            );
+            let reason = Reason {
+                code: "topology",
+                detail: Cow::Borrowed(&what),
+                connector: Some(target.name()),
+                topic: Some(topic),
+            };
+            return self.letter_leg(event, connector, &reason, ack).await;
+        }
         match target.deliver(event, topic, ack).await {
             Ok(()) => {
                 ack.acknowledge(connector);
@@ -167,13 +236,29 @@ impl Router {
                     connector: Some(target.name()),
                     topic: Some(topic),
                 };
-                let outcome = self.letter(event, &reason, ack).await;
-                if outcome == Outcome::Rejected {
-                    ack.letter(connector);
-                }
-                outcome
+                self.letter_leg(event, connector, &reason, ack).await
             }
         }
+    }
+
+    /// What is missing for an event that has been owed for too long because of it.
+    fn overdue(&self, event: &Event, connector: usize, topic: &Topic) -> Option<SmolStr> {
+        let (time, what) = self.targets[connector].missing(topic)?;
+        self.letters.overdue.is_due(event, time).then_some(what)
+    }
+
+    async fn letter_leg(
+        &self,
+        event: &Event,
+        connector: usize,
+        reason: &Reason<'_>,
+        ack: &Ack,
+    ) -> Outcome {
+        let outcome = self.letter(event, reason, ack).await;
+        if outcome == Outcome::Rejected {
+            ack.letter(connector);
+        }
+        outcome
     }
 
     async fn letter(&self, event: &Event, reason: &Reason<'_>, ack: &Ack) -> Outcome {

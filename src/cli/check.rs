@@ -1,18 +1,20 @@
-use std::fmt::{self, Display};
-use std::io::Write;
+mod brokers;
+mod finding;
+mod vod;
+
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
-use vodbridge_core::Survives;
+use serde_json::Map;
 use vodbridge_journal::{Cursor, Filter, OpenError, Owner, Reader, Table, durability};
 
 use super::ConfigFile;
 use super::exit::print;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Connector, Loaded};
 use crate::http::Tls;
 use crate::telemetry::chain::Chain;
+use finding::{Findings, Severity};
 
 /// The exit code where nothing could be found out, and of bad arguments.
 pub(super) const UNKNOWN: u8 = 3;
@@ -25,6 +27,10 @@ pub(super) struct Check {
     /// Only the configuration: touch nothing that it names.
     #[arg(long)]
     offline: bool,
+    /// Make what is missing at the brokers first, for every known event type, where the
+    /// configuration says `topology: create`.
+    #[arg(long, conflicts_with = "offline")]
+    create: bool,
     /// Lines for people, one JSON object, or one line for Nagios and its kin.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -36,25 +42,6 @@ enum Format {
     Json,
     Nagios,
 }
-
-/// How bad it is; the worst is the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Severity {
-    Good = 0,
-    Warning = 1,
-    Critical = 2,
-}
-
-/// What was looked at, and how it is.
-#[derive(Debug)]
-struct Finding {
-    severity: Severity,
-    what: String,
-    how: String,
-}
-
-#[derive(Debug, Default)]
-struct Findings(Vec<Finding>);
 
 impl Check {
     pub(super) fn run(self) -> ExitCode {
@@ -73,22 +60,22 @@ impl Check {
                     findings.add(Severity::Good, "configuration", "no errors");
                 }
                 if !self.offline {
-                    look(&config, &mut findings);
+                    look(&config, self.create, &mut findings);
                 }
             }
         }
         let worst = findings.worst();
         let printed = print(|out| match self.format {
             Format::Text => findings.text(out),
-            Format::Json => writeln!(out, "{}", findings.to_json()),
+            Format::Json => findings.json(out),
             Format::Nagios => findings.nagios(out),
         });
         if printed == ExitCode::SUCCESS { ExitCode::from(worst as u8) } else { printed }
     }
 }
 
-/// Looks at everything that the configuration names, and changes nothing.
-fn look(config: &Config, findings: &mut Findings) {
+/// Looks at everything that the configuration names, and changes nothing unless it may `create`.
+fn look(config: &Config, create: bool, findings: &mut Findings) {
     if let Some(tls) = &config.http.tls {
         match Tls::new(&tls.cert_file, &tls.key_file) {
             Ok(_) => findings.add(Severity::Good, "http.tls", "the certificate and its key fit"),
@@ -96,19 +83,15 @@ fn look(config: &Config, findings: &mut Findings) {
         }
     }
     journal(&config.journal.path, findings);
-    for name in config.connectors.keys() {
-        let what = format!("connector {name}");
-        for (fault, answer) in durability(&config.journal.path).answers() {
-            let survives = match answer.survives {
-                Survives::Yes => "yes",
-                Survives::No => "no",
-                Survives::Unknown => "unknown",
-            };
-            let remedy = answer.remedy.as_deref().map(|r| format!(" ({r})")).unwrap_or_default();
-            let how = format!("survives {}: {survives}{remedy}", fault.name());
-            findings.add(Severity::Good, &what, how);
+    for (name, connector) in &config.connectors {
+        if matches!(connector, Connector::Journal(_)) {
+            let what = format!("connector {name}");
+            let (how, advice) = brokers::survives(&durability(&config.journal.path));
+            findings.advise(Severity::Good, &what, how, advice, Map::new());
         }
     }
+    brokers::look(config, create, findings);
+    vod::look_at(config, findings);
 }
 
 fn journal(path: &Path, findings: &mut Findings) {
@@ -148,56 +131,5 @@ fn journal(path: &Path, findings: &mut Findings) {
             }
             Err(why) => findings.add(Severity::Critical, &what, Chain(&why)),
         },
-    }
-}
-
-// === impl Findings ===
-
-impl Findings {
-    fn add(&mut self, severity: Severity, what: &str, how: impl Display) {
-        self.0.push(Finding { severity, what: what.to_owned(), how: how.to_string() });
-    }
-
-    fn worst(&self) -> Severity {
-        self.0.iter().map(|f| f.severity).max().unwrap_or(Severity::Good)
-    }
-
-    fn text(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        for finding in &self.0 {
-            writeln!(out, "{:9} {}: {}", finding.severity, finding.what, finding.how)?;
-        }
-        Ok(())
-    }
-
-    fn to_json(&self) -> serde_json::Value {
-        let findings = self
-            .0
-            .iter()
-            .map(|f| json!({ "severity": f.severity.to_string(), "what": f.what, "how": f.how }));
-        json!({ "status": self.worst().to_string(), "findings": findings.collect::<Vec<_>>() })
-    }
-
-    /// The plug-in protocol of Nagios: one line that begins with the state, what is worst first.
-    fn nagios(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        let worst = self.worst();
-        let state = match worst {
-            Severity::Good => "OK",
-            Severity::Warning => "WARNING",
-            Severity::Critical => "CRITICAL",
-        };
-        let worst = self.0.iter().filter(|f| f.severity == worst);
-        let text: Vec<_> = worst.map(|f| format!("{}: {}", f.what, f.how)).collect();
-        // A bar would begin the performance data.
-        writeln!(out, "VODBRIDGE {state} - {}", text.join("; ").replace('|', "/"))
-    }
-}
-
-impl Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Good => "good",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        })
     }
 }

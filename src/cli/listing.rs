@@ -1,16 +1,19 @@
 //! Listing, showing and following what the journal holds: the same for events and dead letters.
 
-use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use vodbridge_core::Timestamp;
-use vodbridge_journal::{Cursor, Filter, Seq, Table};
+use vodbridge_journal::{Filter, Reader};
 
 use super::ConfigFile;
-use super::exit::{complain, failed, print};
+use super::exit::{self, complain, failed, print};
+use super::merged::{Merged, Order, PAGE_ROWS};
+use super::place::{Of, Place};
 use super::printer::{Format, Printer, json_line, whole};
+use crate::config::Config;
 
 /// How often the journal is looked at for new rows.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
@@ -18,21 +21,9 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 /// How many rows that are there already `follow` begins with.
 const FOLLOW_FROM: usize = 10;
 
-/// Rows read at a time; none are locked while they are printed.
-const PAGE_ROWS: usize = 500;
-
-/// What to do with a table of the journal.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(super) struct Listing {
-    #[command(subcommand)]
-    action: Option<Action>,
-    #[command(flatten)]
-    list: List,
-}
-
+/// What to do with rows of the journal.
 #[derive(Debug, Subcommand)]
-enum Action {
+pub(super) enum Action {
     /// List, newest first. What happens without a word, too.
     List(List),
     /// Show one, whole.
@@ -42,7 +33,7 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
-struct List {
+pub(super) struct List {
     #[command(flatten)]
     wanted: Wanted,
     /// How many at the most.
@@ -54,17 +45,17 @@ struct List {
 }
 
 #[derive(Debug, Args)]
-struct Follow {
+pub(super) struct Follow {
     #[command(flatten)]
     wanted: Wanted,
 }
 
 #[derive(Debug, Args)]
-struct Show {
+pub(super) struct Show {
     #[command(flatten)]
     file: ConfigFile,
-    /// The number in the listing's first column.
-    seq: u64,
+    /// What the listing's first column says.
+    seq: Place,
     /// Only the data, byte for byte.
     #[arg(long, conflicts_with = "message")]
     data: bool,
@@ -78,7 +69,17 @@ struct Show {
 
 /// Which rows, and how they look.
 #[derive(Debug, Args)]
-struct Wanted {
+pub(super) struct Wanted {
+    #[command(flatten)]
+    rows: Rows,
+    /// For people, or one JSON object a line (CloudEvents in structured mode).
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// Which rows.
+#[derive(Debug, Args)]
+pub(super) struct Rows {
     #[command(flatten)]
     file: ConfigFile,
     /// Of this event type, NewFileUpload for example; may be given again.
@@ -102,41 +103,39 @@ struct Wanted {
     /// Received before, in the same forms.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
-    /// For people, or one JSON object a line (CloudEvents in structured mode).
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
 }
 
-// === impl Listing ===
+// === impl Action ===
 
-impl Listing {
-    pub(super) fn run(self, table: Table) -> ExitCode {
-        match self.action.unwrap_or(Action::List(self.list)) {
-            Action::List(list) => list.run(table),
-            Action::Show(show) => show.run(table),
-            Action::Follow(follow) => follow.run(table),
+impl Action {
+    pub(super) fn run(self, of: Of) -> ExitCode {
+        match self {
+            Self::List(list) => list.run(of),
+            Self::Show(show) => show.run(of),
+            Self::Follow(follow) => follow.run(of),
         }
     }
 }
 
 impl List {
-    fn run(self, table: Table) -> ExitCode {
-        let mut reader = match self.wanted.file.journal() {
+    fn run(self, of: Of) -> ExitCode {
+        let mut reader = match self.wanted.rows.journal() {
             Ok(reader) => reader,
             Err(code) => return code,
         };
-        let mut from = if self.oldest_first { Cursor::OLDEST } else { Cursor::NEWEST };
-        let (filter, mut printer) = (self.wanted.filter(), Printer::new(table, self.wanted.format));
+        let order = if self.oldest_first { Order::OldestFirst } else { Order::NewestFirst };
+        let (filter, mut printer) =
+            (self.wanted.rows.filter(), Printer::new(of, self.wanted.format));
         print(|out| {
+            let mut rows = Merged::as_of_now(&mut reader, of, order)?;
             let mut left = self.limit;
             while left > 0 {
-                let page = reader.page(table, &filter, from, left).map_err(io::Error::other)?;
-                printer.print(out, &page.records)?;
-                left -= page.records.len();
-                from = page.next;
-                if page.is_last {
+                let records = rows.next(&mut reader, &filter, left.min(PAGE_ROWS))?;
+                if records.is_empty() {
                     break;
                 }
+                printer.print(out, &records)?;
+                left -= records.len();
             }
             printer.end(out)
         })
@@ -144,35 +143,26 @@ impl List {
 }
 
 impl Follow {
-    fn run(self, table: Table) -> ExitCode {
-        let mut reader = match self.wanted.file.journal() {
+    fn run(self, of: Of) -> ExitCode {
+        let mut reader = match self.wanted.rows.journal() {
             Ok(reader) => reader,
             Err(code) => return code,
         };
-        let (filter, mut printer) = (self.wanted.filter(), Printer::new(table, self.wanted.format));
+        let (filter, mut printer) =
+            (self.wanted.rows.filter(), Printer::new(of, self.wanted.format));
         print(|out| {
-            let newest = reader.page(table, &filter, Cursor::NEWEST, FOLLOW_FROM);
-            let mut records = newest.map_err(io::Error::other)?.records;
+            let mut newest = Merged::as_of_now(&mut reader, of, Order::NewestFirst)?;
+            let mut rows = newest.afterwards();
+            let mut records = newest.next(&mut reader, &filter, FOLLOW_FROM)?;
             records.reverse();
-            // Behind the newest shown; if none fits yet, behind the newest there is.
-            let behind = match records.last() {
-                Some(record) => Some(record.seq),
-                None => {
-                    let all = reader.page(table, &Filter::default(), Cursor::NEWEST, 1);
-                    all.map_err(io::Error::other)?.records.first().map(|record| record.seq)
-                }
-            };
-            let mut from = behind.map_or(Cursor::OLDEST, Cursor::After);
             printer.print(out, &records)?;
             loop {
                 out.flush()?;
-                let page = reader.page(table, &filter, from, PAGE_ROWS);
-                let page = page.map_err(io::Error::other)?;
-                printer.print(out, &page.records)?;
-                from = page.next;
-                if page.is_last {
-                    out.flush()?;
+                let records = rows.next(&mut reader, &filter, PAGE_ROWS)?;
+                if records.is_empty() {
                     wait(FOLLOW_EVERY);
+                } else {
+                    printer.print(out, &records)?;
                 }
             }
         })
@@ -180,36 +170,75 @@ impl Follow {
 }
 
 impl Show {
-    fn run(self, table: Table) -> ExitCode {
+    fn run(self, of: Of) -> ExitCode {
         let mut reader = match self.file.journal() {
             Ok(reader) => reader,
             Err(code) => return code,
         };
-        match reader.get(table, Seq::new(self.seq)) {
-            Err(error) => failed(&error),
+        let found = match self.seq.row(of) {
+            Some((table, seq)) => reader.get(table, seq),
+            None => Ok(None),
+        };
+        let record = match found {
+            Err(error) => return failed(&error),
             Ok(None) => {
                 complain(&format_args!("there is no row {}", self.seq));
-                ExitCode::FAILURE
+                return ExitCode::FAILURE;
             }
-            Ok(Some(record)) => print(|out| {
-                if self.data {
-                    out.write_all(&record.event.data)
-                } else if self.message {
-                    out.write_all(&record.event.message)
-                } else if self.format == Format::Json {
-                    json_line(out, &record)
-                } else {
-                    whole(out, &record)
-                }
-            }),
+            Ok(Some(record)) => record,
+        };
+        if (self.data || self.message) && !record.has_payload() {
+            complain(&format_args!("the payload of {} was not kept", self.seq));
+            return ExitCode::FAILURE;
         }
+        print(|out| {
+            if self.data {
+                out.write_all(&record.event.data)
+            } else if self.message {
+                out.write_all(&record.event.message)
+            } else if self.format == Format::Json {
+                json_line(out, &record)
+            } else {
+                whole(out, &record)
+            }
+        })
     }
 }
 
-// === impl Wanted ===
+// === impl Rows ===
 
-impl Wanted {
-    fn filter(&self) -> Filter {
+impl Rows {
+    /// Reads the configuration; failures are printed.
+    pub(super) fn config(&self) -> Result<Config, ExitCode> {
+        self.file.load().map(|loaded| loaded.config).map_err(|errors| {
+            complain(&errors);
+            ExitCode::from(exit::USAGE)
+        })
+    }
+
+    /// The journal that the configuration names, to read; failures are printed.
+    pub(super) fn journal(&self) -> Result<Reader, ExitCode> {
+        self.journal_and_path().map(|(reader, _)| reader)
+    }
+
+    /// The same, and where it is.
+    pub(super) fn journal_and_path(&self) -> Result<(Reader, PathBuf), ExitCode> {
+        let path = self.config()?.journal.path;
+        let reader = Reader::open(&path).map_err(|error| failed(&error))?;
+        Ok((reader, path))
+    }
+
+    /// Whether nothing is left out.
+    pub(super) fn admits_all(&self) -> bool {
+        self.event_types.is_empty()
+            && [&self.application, &self.file_id, &self.task_id, &self.id]
+                .into_iter()
+                .all(Option::is_none)
+            && self.since.is_none()
+            && self.until.is_none()
+    }
+
+    pub(super) fn filter(&self) -> Filter {
         Filter {
             event_types: self.event_types.clone(),
             application: self.application.clone(),

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use vodbridge_core::to_json;
-use vodbridge_journal::{Record, Table};
+use vodbridge_journal::Record;
+
+use super::place::{Of, Place};
 
 /// How a listing looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,14 +22,14 @@ pub(super) enum Format {
 /// and never narrower than before.
 #[derive(Debug)]
 pub(super) struct Printer {
-    table: Table,
+    of: Of,
     format: Format,
     widths: Vec<usize>,
 }
 
 impl Printer {
-    pub(super) fn new(table: Table, format: Format) -> Self {
-        Self { table, format, widths: Vec::new() }
+    pub(super) fn new(of: Of, format: Format) -> Self {
+        Self { of, format, widths: Vec::new() }
     }
 
     /// Prints one page.
@@ -40,10 +42,10 @@ impl Printer {
         }
         let mut rows: Vec<Vec<String>> = Vec::with_capacity(records.len() + 1);
         if self.widths.is_empty() {
-            rows.push(heading(self.table).iter().map(|&name| name.to_owned()).collect());
+            rows.push(heading(self.of).iter().map(|&name| name.to_owned()).collect());
         }
-        rows.extend(records.iter().map(|record| cells(self.table, record)));
-        self.widths.resize(heading(self.table).len(), 0);
+        rows.extend(records.iter().map(|record| cells(self.of, record)));
+        self.widths.resize(heading(self.of).len(), 0);
         for row in &rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
@@ -68,22 +70,28 @@ impl Printer {
     }
 }
 
-fn heading(table: Table) -> &'static [&'static str] {
-    match table {
-        Table::Events => &["SEQ", "RECEIVED", "TYPE", "FILE", "TASK", "ID"],
-        Table::DeadLetters => &["SEQ", "RECEIVED", "TYPE", "REASON", "CONNECTOR", "DETAIL"],
+fn heading(of: Of) -> &'static [&'static str] {
+    match of {
+        Of::Events => &["SEQ", "RECEIVED", "TYPE", "FILE", "TASK", "ROUTE", "CONNECTORS", "ID"],
+        Of::DeadLetters => &["SEQ", "RECEIVED", "TYPE", "REASON", "CONNECTOR", "DETAIL"],
     }
 }
 
-fn cells(table: Table, record: &Record) -> Vec<String> {
+fn cells(of: Of, record: &Record) -> Vec<String> {
     let event = &record.event;
     let attribute = |name| event.extension(name).unwrap_or("-").to_owned();
-    let mut cells = vec![record.seq.to_string(), event.time.to_string(), attribute("vodeventtype")];
-    match table {
-        Table::Events => {
-            cells.extend([attribute("vodfileid"), attribute("vodtaskid"), event.id.to_string()]);
+    let place = Place::of(record).to_string();
+    let mut cells = vec![place, event.time.to_string(), attribute("vodeventtype")];
+    match of {
+        Of::Events => {
+            let (route, connectors) = match &record.delivery {
+                Some(delivery) => (delivery.route.to_string(), delivery.acknowledged.join(",")),
+                None => ("-".to_owned(), "-".to_owned()),
+            };
+            cells.extend([attribute("vodfileid"), attribute("vodtaskid"), route, connectors]);
+            cells.push(event.id.to_string());
         }
-        Table::DeadLetters => {
+        Of::DeadLetters => {
             cells.extend(["vodreason", "vodconnector", "voddetail"].map(attribute));
         }
     }
@@ -98,13 +106,20 @@ pub(super) fn json_line(out: &mut dyn Write, record: &Record) -> io::Result<()> 
 
 /// One row whole, for people: its attributes, an empty line, its data.
 pub(super) fn whole(out: &mut dyn Write, record: &Record) -> io::Result<()> {
-    writeln!(out, "{:16}{}", "seq", record.seq)?;
+    writeln!(out, "{:16}{}", "seq", Place::of(record))?;
     writeln!(out, "{:16}{}", "stored", record.stored)?;
+    if let Some(delivery) = &record.delivery {
+        writeln!(out, "{:16}{}", "route", delivery.route)?;
+        writeln!(out, "{:16}{}", "acknowledged by", delivery.acknowledged.join(", "))?;
+    }
     writeln!(out, "{:16}{}", "topic", record.topic)?;
     for (name, value) in record.event.attributes() {
         writeln!(out, "{name:16}{value}")?;
     }
     writeln!(out)?;
+    if !record.has_payload() {
+        return writeln!(out, "the payload was not kept");
+    }
     match std::str::from_utf8(&record.event.data) {
         Ok(data) => writeln!(out, "{}", data.trim_end()),
         Err(_) => writeln!(

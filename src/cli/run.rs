@@ -15,6 +15,7 @@ use super::ConfigFile;
 use super::exit::{self, complain, failed};
 use crate::app::App;
 use crate::config::{Config, Loaded};
+use crate::registry;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::logs;
 
@@ -30,27 +31,35 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> ExitCode {
-        let Loaded { config, warnings } = match self.file.load() {
-            Ok(loaded) => loaded,
-            Err(errors) => {
-                complain(&errors);
-                return ExitCode::from(exit::USAGE);
-            }
-        };
-        if let Err(error) = logs::init(&config.log) {
-            return failed(&error);
-        }
-        for warning in warnings {
-            warn!(%warning, "the configuration");
-        }
-        let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => return failed(&error),
-        };
-        let code = runtime.block_on(serve(&config));
-        runtime.shutdown_timeout(THREADS_GRACE);
-        code
+        with_runtime(&self.file, serve)
     }
+}
+
+/// Reads the configuration, begins to log and runs until `work` has ended; failures are told.
+pub(super) fn with_runtime(
+    file: &ConfigFile,
+    work: impl AsyncFnOnce(&Config) -> ExitCode,
+) -> ExitCode {
+    let Loaded { config, warnings } = match file.load() {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            complain(&errors);
+            return ExitCode::from(exit::USAGE);
+        }
+    };
+    if let Err(error) = logs::init(&config.log, registry::QUIET, registry::SILENT) {
+        return failed(&error);
+    }
+    for warning in warnings {
+        warn!(%warning, "the configuration");
+    }
+    let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let code = runtime.block_on(work(&config));
+    runtime.shutdown_timeout(THREADS_GRACE);
+    code
 }
 
 async fn serve(config: &Config) -> ExitCode {
@@ -77,7 +86,7 @@ async fn serve(config: &Config) -> ExitCode {
 }
 
 /// SIGTERM and SIGINT.
-fn signals() -> io::Result<impl Stream<Item = ()>> {
+pub(super) fn signals() -> io::Result<impl Stream<Item = ()>> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(stream::poll_fn(move |cx| match term.poll_recv(cx) {
         std::task::Poll::Pending => int.poll_recv(cx),

@@ -9,7 +9,7 @@ use super::duration;
 use super::report::Report;
 use super::secret::{Rule, Secrets};
 use super::tree::Path;
-use super::{Journal, Limits, Name, SecretCell, Size};
+use super::{Journal, Limits, Name, Pull, SecretCell, Size};
 
 /// One VOD application: the unit that has a callback URL and an event queue.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Application {
     pub sub_app_id: Option<NonZeroU64>,
     /// How it takes callbacks, if it does.
     pub callback: Option<Callback>,
+    /// How its events are pulled, if they are.
+    pub pull: Option<Pull>,
     /// What it may hold at once.
     pub limits: ApplicationLimits,
 }
@@ -45,8 +47,11 @@ pub struct Callback {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Spool {
-    /// It is kept in memory: what no broker took before the answer is the caller's to send again.
+    /// It is written to the journal first, sent on, and taken out once it is acknowledged: what was
+    /// read survives the process.
     #[default]
+    Ahead,
+    /// It is kept in memory: what no broker took before the answer is the caller's to send again.
     Off,
 }
 
@@ -70,6 +75,8 @@ pub(super) struct WrittenApplication {
     sub_app_id: Option<NonZeroU64>,
     /// Takes callbacks; `{}` takes them with all defaults.
     callback: Option<WrittenCallback>,
+    /// Pulls the events that VOD keeps in its queue; `{}` does so with all defaults.
+    pull: Option<Pull>,
     /// What the application may hold at once.
     limits: ApplicationLimits,
 }
@@ -98,7 +105,8 @@ pub(super) struct WrittenCallback {
     #[serde(with = "duration")]
     #[schemars(with = "duration::Text")]
     answer_within: Duration,
-    /// What is done with an event until a broker has it. `off`: it is kept in memory only.
+    /// What is done with an event until a broker has it. `ahead`: it is written to the journal
+    /// first, so that it survives the process; `off`: it is kept in memory only.
     spool: Spool,
     /// The largest body that is taken; a larger one is answered with 413. No larger than the
     /// limits `in_flight_bytes` of the application and of the process and what the journal can
@@ -190,9 +198,10 @@ impl WrittenApplication {
             format!("found {}, expected at most {IN_FLIGHT_MAX}", self.limits.in_flight),
         );
         report.expect(
-            self.callback.is_some(),
+            self.callback.is_some() || self.pull.is_some(),
             at,
-            "nothing brings in this application's events; callback: {} takes callbacks",
+            "nothing brings in this application's events; callback: {} takes callbacks, pull: {} \
+             pulls",
         );
         let smallest = [
             (self.limits.in_flight_bytes, limits_at.join("in_flight_bytes").to_string()),
@@ -202,7 +211,11 @@ impl WrittenApplication {
         let callback = self
             .callback
             .map(|callback| callback.check(name, smallest, &at.join("callback"), report));
-        Application { sub_app_id: self.sub_app_id, callback, limits: self.limits }
+        let mut pull = self.pull;
+        if let Some(pull) = &mut pull {
+            pull.check(&at.join("pull"), report);
+        }
+        Application { sub_app_id: self.sub_app_id, callback, pull, limits: self.limits }
     }
 }
 
@@ -288,11 +301,11 @@ fn open(
 impl<'de> Deserialize<'de> for Spool {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match String::deserialize(deserializer)?.as_str() {
+            "ahead" => Ok(Self::Ahead),
             "off" => Ok(Self::Off),
-            "ahead" => Err(serde::de::Error::custom(
-                "found \"ahead\", which is not available yet, expected \"off\"",
-            )),
-            other => Err(serde::de::Error::custom(format!("found {other:?}, expected \"off\""))),
+            other => Err(serde::de::Error::custom(format!(
+                "found {other:?}, expected \"ahead\" or \"off\""
+            ))),
         }
     }
 }

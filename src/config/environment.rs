@@ -31,6 +31,12 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
     })
 }
 
+/// Whether the process runs in a pod: Kubernetes says so to each container ("Accessing the
+/// Kubernetes API from a Pod").
+pub fn is_in_pod() -> bool {
+    env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+}
+
 /// The tree of all `variables` with the prefix. Values are texts; what is a list or a map in
 /// YAML's flow style is read as one.
 pub(super) fn read(variables: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Tree {

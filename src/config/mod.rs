@@ -26,6 +26,7 @@ mod name;
 mod outgoing;
 mod pattern;
 mod process;
+mod pull;
 mod reader;
 mod report;
 mod route;
@@ -49,19 +50,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use application::{Application, ApplicationLimits, Callback, Spool};
-pub use connector::{Connector, JournalConnector, Keep};
-pub use environment::environment;
+pub use connector::{
+    Accept, Compression, Connector, ContentMode, Fault, HeaderPrefix, Idempotence,
+    JournalConnector, KafkaConnector, Keep, LoginMechanism, NatsConnector, Provision, Queue,
+    QueueKind, QueueOrNone, RabbitMqConnector, Sasl, SaslMechanism, TlsClient,
+};
+pub use environment::{environment, is_in_pod};
 pub use error::{Errors, Place, Problem};
 pub use http::{Admin, Http, Tls};
 pub use name::{InvalidName, NAME_LEN_MAX, Name};
 pub use outgoing::{CloudEvents, Data, DeadLetter};
 pub use pattern::Pattern;
 pub use process::{Limits, Log, LogFormat};
+pub use pull::{Credentials, CredentialsFrom, Pull};
 pub use route::{Key, Match, Route};
 pub use schema::schema;
+pub use secret::Secret;
 pub use secret_cell::SecretCell;
 pub use size::{InvalidSize, Size};
-pub use storage::{Duplicates, Journal};
+pub use storage::{Duplicates, History, Journal};
 pub use template::{EVENT_TYPE_LEN_MAX, InvalidTemplate, TopicTemplate};
 
 use report::Report;

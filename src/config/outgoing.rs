@@ -1,11 +1,13 @@
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vodbridge_core::Topic;
 
-use super::Name;
 use super::report::Report;
 use super::route::{Known, check_connector};
 use super::tree::Path;
+use super::{Name, duration};
 
 /// Where an event goes that no connector takes or no route matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct DeadLetter {
     pub to: Option<Name>,
     /// The topic there.
     pub topic: Topic,
+    /// When what is owed because topology or rights are missing goes there.
+    pub after: Duration,
 }
 
 /// What CloudEvents are made of.
@@ -47,8 +51,15 @@ pub(super) struct WrittenDeadLetter {
     to: String,
     /// The topic that dead letters get at a connector.
     topic: String,
+    /// How long an event may be owed only because a topic, a queue or a right is missing, before
+    /// it is a dead letter. At least 1m, at most 3d: VOD keeps what is pulled for four days.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Text")]
+    after: Duration,
 }
 
+const AFTER_LEAST: Duration = Duration::from_secs(60);
+const AFTER_MOST: Duration = Duration::from_secs(3 * 86_400);
 const JOURNAL: &str = "journal";
 const TYPE_PREFIX_LEN_MAX: usize = 100;
 
@@ -60,7 +71,7 @@ impl Default for CloudEvents {
 
 impl Default for WrittenDeadLetter {
     fn default() -> Self {
-        Self { to: JOURNAL.to_owned(), topic: "vod.dead-letter".to_owned() }
+        Self { to: JOURNAL.to_owned(), topic: "vod.dead-letter".to_owned(), after: duration::DAY }
     }
 }
 
@@ -76,7 +87,16 @@ impl WrittenDeadLetter {
             report.problem(&at.join("topic"), error.to_string());
             Topic::new("vod.dead-letter").expect("the default is a topic")
         });
-        DeadLetter { to: to.and_then(|to| Name::new(&to).ok()), topic }
+        report.expect(
+            (AFTER_LEAST..=AFTER_MOST).contains(&self.after),
+            &at.join("after"),
+            format!(
+                "found {}, expected at least 1m and at most 3d",
+                humantime::format_duration(self.after)
+            ),
+        );
+        let to = to.and_then(|to| Name::new(&to).ok());
+        DeadLetter { to, topic, after: self.after }
     }
 }
 

@@ -17,11 +17,14 @@ pub(super) const SECRETS_MAX: usize = 8;
 /// The longest secret, and the largest file that one is read from.
 pub(super) const SECRET_BYTES_MAX: u64 = 64 << 10;
 
-/// Where a secret is kept.
+/// Where a secret is kept: in a file, in an environment variable, or in the configuration itself.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Secret {
+pub enum Secret {
+    /// A file with the secret and nothing else.
     File(PathBuf),
+    /// An environment variable.
     Variable(String),
+    /// The secret itself.
     Plain(Bytes),
 }
 
@@ -73,6 +76,26 @@ impl Secret {
         let value = value.slice(..len_of_line(&value));
         rule.check(&value)?;
         Ok(value)
+    }
+}
+
+impl Secret {
+    /// Reads it once, and a variable for good: those of a process do not change.
+    pub(super) fn resolve(
+        &mut self,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<(), SecretError> {
+        let value = self.read(variables, Rule::Any)?;
+        if matches!(self, Self::Variable(_)) {
+            *self = Self::Plain(value);
+        }
+        Ok(())
+    }
+
+    /// For a connector: a file is read again whenever the secret is asked for.
+    pub fn to_connector(&self) -> vodbridge_core::Secret {
+        let secret = self.clone();
+        vodbridge_core::Secret::new(move || Ok(secret.read(&BTreeMap::new(), Rule::Any)?))
     }
 }
 

@@ -20,6 +20,20 @@ pub struct Journal {
     /// How large its write-ahead log may become before it takes nothing more for a while. At
     /// least 1MiB; the largest event is half of it, or of `size_max` if that is less.
     pub wal_max: Size,
+    /// What is kept of events that were delivered, to find them and send them again.
+    pub history: History,
+}
+
+/// What the journal keeps of events that connectors other than the journal have acknowledged. It
+/// takes a quarter of `size_max` at the most, and makes room for whatever else needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct History {
+    /// How many events are kept; the oldest go first. 0: none.
+    pub events: usize,
+    /// Whether their payloads are kept as well. Without them events can be found, but not sent
+    /// again.
+    pub payloads: bool,
 }
 
 /// What is remembered of events that were delivered, to recognize those that come again.
@@ -37,6 +51,7 @@ pub struct Duplicates {
 const SIZE_MAX_LEAST: Size = Size::mebibytes(16);
 const WAL_MAX_LEAST: Size = Size::mebibytes(1);
 const ENTRIES_MAX_MOST: usize = 10_000_000;
+const HISTORY_EVENTS_MOST: usize = 10_000_000;
 
 impl Default for Journal {
     fn default() -> Self {
@@ -44,7 +59,14 @@ impl Default for Journal {
             path: PathBuf::from("./vodbridge-data"),
             size_max: Size::mebibytes(1024),
             wal_max: Size::mebibytes(64),
+            history: History::default(),
         }
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { events: 100_000, payloads: true }
     }
 }
 
@@ -83,6 +105,12 @@ impl Journal {
             self.wal_max >= WAL_MAX_LEAST,
             &at.join("wal_max"),
             format!("found {}, expected at least {WAL_MAX_LEAST}", self.wal_max),
+        );
+        let events = self.history.events;
+        report.expect(
+            events <= HISTORY_EVENTS_MOST,
+            &at.join("history").join("events"),
+            format!("found {events}, expected at most {HISTORY_EVENTS_MOST}"),
         );
     }
 }

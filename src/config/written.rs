@@ -11,8 +11,8 @@ use super::report::Report;
 use super::route::{self, Known, WrittenRoute};
 use super::tree::Path;
 use super::{
-    Admin, CONNECTORS_MAX, CloudEvents, Config, Connector, Duplicates, Http, Journal, Limits, Log,
-    NAME_LEN_MAX, connector, duration,
+    Admin, Application, CONNECTORS_MAX, CloudEvents, Config, Connector, Duplicates, Http, Journal,
+    Limits, Log, NAME_LEN_MAX, Name, connector, duration,
 };
 
 /// The configuration of vodbridge.
@@ -86,6 +86,32 @@ fn name_schema() -> Value {
     json!({ "pattern": "^[a-z0-9][a-z0-9_-]*$", "maxLength": NAME_LEN_MAX })
 }
 
+/// An attempt that is under way is awaited, also beyond the end of an event's handle; it must be
+/// over by then, or the event would come again while it is being published.
+fn check_times(
+    applications: &BTreeMap<Name, Application>,
+    connectors: &BTreeMap<Name, Connector>,
+    report: &mut Report<'_>,
+) {
+    for (application, pull) in applications.iter().filter_map(|(n, a)| Some((n, a.pull.as_ref()?)))
+    {
+        for (name, connector) in connectors {
+            let (timeout, limit) = (connector.publish_timeout(), pull.settles_within());
+            let at = Path::default().join("connectors").join(name).join("publish_timeout");
+            report.expect(
+                timeout < limit,
+                &at,
+                format!(
+                    "found {}, expected less than handle_life without margin ({}) of \
+                     applications.{application}.pull",
+                    humantime::format_duration(timeout),
+                    humantime::format_duration(limit),
+                ),
+            );
+        }
+    }
+}
+
 impl Written {
     /// What types cannot say of the configuration. `connectors` are the names of all that are
     /// written, those included that could not be read. The result is of use only if nothing was
@@ -122,6 +148,7 @@ impl Written {
             report,
         );
         let connectors = connector::check(self.connectors, &at("connectors"), report);
+        check_times(&applications, &connectors, report);
         names.extend(connectors_written.iter().cloned());
         let known = Known { applications: &applications, connectors: &names };
         let routes = route::check(self.routes, &known, &at("routes"), report);

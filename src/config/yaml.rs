@@ -123,6 +123,7 @@ impl Building<'_> {
         match &node.value {
             Node::Text(text) => Some(Value::from(text.as_str())),
             Node::Plain => Some(Value::from(self.source(node.defined))),
+            Node::Null if may_be_null(at) => Some(Value::from("null")),
             Node::Null => {
                 if !at.0.is_empty() {
                     let message = "has no value; write one ({} for all defaults) or remove the key";
@@ -174,6 +175,11 @@ impl Building<'_> {
         let place = self.place(at);
         self.problems.push(Problem { place, path: path.to_string(), message });
     }
+}
+
+/// Where an absent value means something of its own: `connectors.<name>.queue`.
+fn may_be_null(at: &Path) -> bool {
+    matches!(at.0.as_slice(), [connectors, _, queue] if connectors == "connectors" && queue == "queue")
 }
 
 /// The parser's message without its position, which the problem has already.

@@ -1,12 +1,13 @@
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::delivery::Outcome;
+use crate::ingest::spool::Row;
 use crate::route::Progress;
-use crate::telemetry::metrics::{Ending, Obligation};
+use crate::telemetry::metrics::{Ending, Mode, Obligation};
 
 /// One event under way and everybody who waits for its outcome.
 ///
@@ -15,15 +16,38 @@ use crate::telemetry::metrics::{Ending, Obligation};
 pub(crate) struct Flight {
     began: Instant,
     outcome: AtomicU8,
+    /// The same, under the lock of the parties.
+    ending: AtomicU8,
     settled: Notify,
     receipts: AtomicUsize,
     abandoned: Notify,
-    repeat_expected: AtomicBool,
+    /// Until when the same event is expected again, see [`Duplicates`](super::Duplicates); 0: not.
+    repeat_until: AtomicU32,
     panicked: AtomicBool,
     /// Kept here and not on the stack of the delivery, so that a panic cannot take it along.
     progress: Mutex<Progress>,
-    /// The lead's obligation first, then those of who joined.
-    obligations: Mutex<Vec<Obligation>>,
+    /// Whether the event waits in the spool if it is deferred.
+    is_kept: AtomicBool,
+    /// The lead first, then those who joined.
+    parties: Mutex<Vec<Party>>,
+}
+
+/// One who brought the event.
+#[derive(Debug)]
+pub(crate) struct Party {
+    /// That it is owed an end.
+    pub(crate) obligation: Obligation,
+    /// Where it is kept, if it is.
+    pub(crate) row: Option<Row>,
+}
+
+/// What became of a row that was written for an event under way.
+#[derive(Debug)]
+pub(crate) enum Late {
+    /// The event had not settled: the row is its own.
+    No,
+    /// The event had been deferred meanwhile: the row waits, and was counted nowhere.
+    Deferred(Row),
 }
 
 const UNSETTLED: u8 = u8::MAX;
@@ -35,55 +59,104 @@ pub struct Receipt(Arc<Flight>);
 // === impl Flight ===
 
 impl Flight {
-    /// Begins with one obligation, one receipt and what is done already.
-    pub(super) fn begin(obligation: Obligation, progress: Progress) -> (Arc<Self>, Receipt) {
+    /// Begins with one party, one receipt and what is done already.
+    pub(super) fn begin(lead: Party, progress: Progress) -> (Arc<Self>, Receipt) {
         let flight = Arc::new(Self {
             began: Instant::now(),
             outcome: AtomicU8::new(UNSETTLED),
+            ending: AtomicU8::new(UNSETTLED),
             settled: Notify::new(),
             receipts: AtomicUsize::new(0),
             abandoned: Notify::new(),
-            repeat_expected: AtomicBool::new(false),
+            repeat_until: AtomicU32::new(0),
             panicked: AtomicBool::new(false),
             progress: Mutex::new(progress),
-            obligations: Mutex::new(vec![obligation]),
+            is_kept: AtomicBool::new(lead.row.is_some()),
+            parties: Mutex::new(vec![lead]),
         });
         let receipt = Receipt::new(&flight);
         (flight, receipt)
     }
 
     /// Adds a waiter. The caller holds the lock under which flights are settled.
-    pub(super) fn join(self: &Arc<Self>, obligation: Obligation) -> Receipt {
-        self.obligations.lock().unwrap_or_else(PoisonError::into_inner).push(obligation);
+    pub(super) fn join(self: &Arc<Self>, party: Party) -> Receipt {
+        self.is_kept.fetch_or(party.row.is_some(), Ordering::Relaxed);
+        self.parties().push(party);
         Receipt::new(self)
     }
 
-    /// Ends every obligation, and then tells every receipt.
+    /// The event was written to the spool: from here on it waits there if it is deferred.
+    pub(crate) fn keep(&self, row: Row) -> Late {
+        let mut parties = self.parties();
+        match parties.first_mut() {
+            Some(lead) => {
+                lead.row = Some(row);
+                self.is_kept.store(true, Ordering::Relaxed);
+                return Late::No;
+            }
+            // Ended, and the outcome is stored by whoever has emptied this, a moment later at most.
+            None => drop(parties),
+        }
+        if self.ending.load(Ordering::Acquire) == Outcome::Deferred as u8 {
+            return Late::Deferred(row);
+        }
+        row.settled();
+        Late::No
+    }
+
+    /// Ends what every party is owed, and then tells every receipt.
     pub(super) fn end(&self, outcome: Outcome, lead: Ending) {
-        let parties =
-            std::mem::take(&mut *self.obligations.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut parties = self.parties();
+        self.ending.store(outcome as u8, Ordering::Release);
+        let parties_now = std::mem::take(&mut *parties);
+        drop(parties);
+        let is_kept = self.is_kept.load(Ordering::Relaxed);
         let mut ending = lead;
-        for obligation in parties {
-            obligation.end(ending);
-            // Who joined an event that is now stored was its duplicate.
-            if outcome != Outcome::Deferred {
-                ending = Ending::duplicate;
+        for Party { obligation, row } in parties_now {
+            match (outcome, row) {
+                (Outcome::Deferred, Some(row)) => {
+                    // Counted first: once it is put back, another may take it out again.
+                    obligation.wait();
+                    row.put_back(self.progress(), self.panicked.load(Ordering::Relaxed));
+                }
+                (Outcome::Deferred, None) if is_kept && obligation.mode() == Mode::callback => {
+                    obligation.end(Ending::duplicate);
+                }
+                (Outcome::Deferred, None) => obligation.end(Ending::deferred),
+                (Outcome::Delivered | Outcome::Rejected, row) => {
+                    obligation.end(ending);
+                    // Who joined an event that is now stored was its duplicate.
+                    ending = Ending::duplicate;
+                    if let Some(row) = row {
+                        row.settled();
+                    }
+                }
             }
         }
         self.outcome.store(outcome as u8, Ordering::Release);
         self.settled.notify_waiters();
     }
 
+    /// Whether the event came by a way that keeps nothing, and is not in the spool either.
+    pub(super) fn is_kept_nowhere(&self) -> bool {
+        !self.is_kept.load(Ordering::Relaxed)
+            && self.parties().iter().any(|party| party.obligation.mode() == Mode::callback)
+    }
+
+    fn parties(&self) -> MutexGuard<'_, Vec<Party>> {
+        self.parties.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn began(&self) -> Instant {
         self.began
     }
 
-    pub(super) fn expect_repeat(&self) {
-        self.repeat_expected.store(true, Ordering::Relaxed);
+    pub(super) fn expect_repeat(&self, until: u32) {
+        self.repeat_until.fetch_max(until, Ordering::Relaxed);
     }
 
-    pub(super) fn repeat_expected(&self) -> bool {
-        self.repeat_expected.load(Ordering::Relaxed)
+    pub(super) fn repeat_until(&self) -> u32 {
+        self.repeat_until.load(Ordering::Relaxed)
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -151,6 +224,11 @@ impl Receipt {
     /// the event hands to [`Outlet::resume`](crate::outlet::Outlet::resume).
     pub fn progress(&self) -> Progress {
         self.0.progress()
+    }
+
+    /// Whether the event is in the spool: deferred, it is sent on again by itself.
+    pub fn is_kept(&self) -> bool {
+        self.0.is_kept.load(Ordering::Relaxed)
     }
 
     /// Whether the delivery panicked, in one of its legs or as a whole.

@@ -21,8 +21,11 @@ pub enum Answer {
     Rejected(Id),
     /// The event was stored before; nothing was published.
     Duplicate(Id),
-    /// Not acknowledged in time.
-    NotAcknowledged,
+    /// Not acknowledged in time, and whether the event is kept: then it is sent on by itself.
+    NotAcknowledged {
+        /// It is in the spool.
+        kept: bool,
+    },
     /// No room for the event, or for its body.
     Overloaded,
     /// Not a path of any application.
@@ -53,7 +56,7 @@ impl Answer {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Delivered(_) | Self::Rejected(_) | Self::Duplicate(_) => StatusCode::OK,
-            Self::NotAcknowledged | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotAcknowledged { .. } | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongToken | Self::WrongSignature(_) => StatusCode::UNAUTHORIZED,
@@ -74,7 +77,8 @@ impl Answer {
             Self::Delivered(id) => ("delivered", id),
             Self::Rejected(id) => ("rejected", id),
             Self::Duplicate(id) => ("duplicate", id),
-            Self::NotAcknowledged => ("error", "not acknowledged in time"),
+            Self::NotAcknowledged { kept: false } => ("error", "not acknowledged in time"),
+            Self::NotAcknowledged { kept: true } => ("error", "not acknowledged yet"),
             Self::Overloaded => ("error", "no room at the moment"),
             Self::UnknownPath => ("error", "no application has this path"),
             Self::WrongMethod => ("error", "callbacks are sent by POST"),
@@ -96,7 +100,8 @@ impl Answer {
             // VOD's own examples of receivers answer `{"code": 0}`.
             write!(body, r#""code":0,"outcome":"{key}","id":"#)
         } else if self.status() == StatusCode::SERVICE_UNAVAILABLE {
-            write!(body, r#""kept":false,"{key}":"#)
+            let kept = matches!(self, Self::NotAcknowledged { kept: true });
+            write!(body, r#""kept":{kept},"{key}":"#)
         } else {
             write!(body, r#""{key}":"#)
         }
@@ -134,7 +139,8 @@ mod tests {
             (Answer::Delivered("a".into()), 200),
             (Answer::Rejected("a".into()), 200),
             (Answer::Duplicate("a".into()), 200),
-            (Answer::NotAcknowledged, 503),
+            (Answer::NotAcknowledged { kept: false }, 503),
+            (Answer::NotAcknowledged { kept: true }, 503),
             (Answer::Overloaded, 503),
             (Answer::UnknownPath, 404),
             (Answer::WrongMethod, 405),

@@ -20,9 +20,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 use vodbridge_core::Timestamp;
-use vodbridge_vod::{Content, Envelope, Signature, catalogue, sign};
+use vodbridge_vod::{Content, Envelope, Signature, sign};
 
 use super::answer::Answer;
+use super::spool::{Spool, keep_and_depart};
+use super::type_index;
 use crate::config::SecretCell;
 use crate::delivery::{Outcome, Purpose};
 use crate::duplicates::Repeat;
@@ -56,6 +58,8 @@ pub struct Endpoint {
     pub body: body::Limits,
     /// How messages become events.
     pub normalizer: Normalizer,
+    /// Where events are kept until they have settled, if they are.
+    pub spool: Option<Arc<Spool>>,
     /// Where events go.
     pub outlet: Outlet,
     /// Where they are counted.
@@ -175,15 +179,17 @@ impl Endpoint {
                 event: self.normalizer.event(content, &message, &reception),
                 purpose: Purpose::Publish,
                 bytes: room,
+                row: None,
             },
             Err(why) if self.authenticates() => Arrival {
                 obligation: self.intake.begin(type_index(None)),
                 event: self.normalizer.unrecognized(&why, &message, &reception),
                 purpose: Purpose::DeadLetter {
-                    reason: why.code(),
+                    reason: SmolStr::new_static(why.code()),
                     detail: Chain(&why).to_string(),
                 },
                 bytes: room,
+                row: None,
             },
             Err(why) => return Answer::NoEvent(Chain(&why).to_string()),
         };
@@ -206,17 +212,24 @@ impl Endpoint {
             }
         };
         let unanswered = Unanswered { repeat, since: began, answered: false };
-        if let Some(departure) = departure
-            && timeout_at(deadline, departure.depart()).await.is_err()
-        {
-            unanswered.answered();
-            return Answer::Overloaded;
+        match (departure, &self.spool) {
+            (None, _) => {}
+            (Some(departure), Some(spool)) => {
+                let (spool, intake) = (Arc::clone(spool), Arc::clone(&self.intake));
+                self.outlet.spawn(keep_and_depart(spool, intake, departure, deadline));
+            }
+            (Some(departure), None) => {
+                if timeout_at(deadline, departure.depart()).await.is_err() {
+                    unanswered.answered();
+                    return Answer::Overloaded;
+                }
+            }
         }
         let answer = match timeout_at(deadline, receipt.outcome()).await {
             Ok(Outcome::Delivered | Outcome::Rejected) if joined => Answer::Duplicate(id),
             Ok(Outcome::Delivered) => Answer::Delivered(id),
             Ok(Outcome::Rejected) => Answer::Rejected(id),
-            Ok(Outcome::Deferred) | Err(_) => Answer::NotAcknowledged,
+            Ok(Outcome::Deferred) | Err(_) => Answer::NotAcknowledged { kept: receipt.is_kept() },
         };
         unanswered.answered();
         answer
@@ -248,17 +261,6 @@ impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Endpoint").finish_non_exhaustive()
     }
-}
-
-/// The place of an event type among the labels of the metrics: the catalogue's, then `other`.
-fn type_index(entry: Option<&'static catalogue::Entry>) -> usize {
-    entry.map_or(catalogue::ENTRIES.len(), catalogue::Entry::index)
-}
-
-/// The values of the label `event_type`, in the order in which an intake counts them.
-pub fn event_types() -> Vec<&'static str> {
-    let known = catalogue::ENTRIES.iter().map(catalogue::Entry::event_type);
-    known.chain(["other"]).collect()
 }
 
 fn refuse_body(why: &body::BodyError) -> Answer {

@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use smol_str::SmolStr;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use vodbridge_core::{Cause, Topic};
-
-use super::backoff::Backoff;
+use vodbridge_core::{Backoff, Cause, Topic, Unavailable};
 
 /// Failures without a success between them that open a breaker.
 const FAILURES_TO_OPEN: u32 = 3;
@@ -40,6 +40,8 @@ struct Breaker {
 struct Open {
     backoff: Backoff,
     next_probe: Instant,
+    /// Since when it is topology alone that is missing, and what.
+    missing: Option<(Instant, SmolStr)>,
     /// The number of the seat that is taken.
     seat: Option<u64>,
 }
@@ -106,7 +108,12 @@ impl Breakers {
     /// The broker did not take an event, or a check of who holds the seat. Only the probe makes
     /// the next one wait longer: many events that were under way when the breaker opened say
     /// nothing new.
-    pub(super) fn failed(&self, topic: &Topic, cause: Cause, seat: Option<&Seat<'_>>) -> Turn {
+    pub(super) fn failed(&self, topic: &Topic, why: &Unavailable, seat: Option<&Seat<'_>>) -> Turn {
+        let cause = why.cause;
+        let missing = |since: Option<Instant>| {
+            let since = since.unwrap_or_else(Instant::now);
+            (cause == Cause::Topology).then(|| (since, SmolStr::new(&why.message)))
+        };
         let mut topics = self.lock();
         if topics.len() >= TOPICS_MAX && !topics.contains_key(topic) {
             return Turn::Same;
@@ -115,16 +122,20 @@ impl Breakers {
         breaker.failures = breaker.failures.saturating_add(1);
         let turn = match (&mut breaker.open, cause) {
             (Some(open), _) => {
+                open.missing = missing(open.missing.as_ref().map(|(since, _)| *since));
                 if seat.is_some_and(|s| open.seat == Some(s.number)) {
                     open.next_probe = Instant::now() + open.backoff.next_wait();
                 }
                 Turn::Same
             }
-            (None, Cause::Outage) if breaker.failures < FAILURES_TO_OPEN => Turn::Same,
-            (None, Cause::Outage | Cause::Topology) => {
+            (None, Cause::Outage | Cause::Pending) if breaker.failures < FAILURES_TO_OPEN => {
+                Turn::Same
+            }
+            (None, Cause::Outage | Cause::Pending | Cause::Topology) => {
                 let mut backoff = Backoff::new();
                 let next_probe = Instant::now() + backoff.next_wait();
-                breaker.open = Some(Open { backoff, next_probe, seat: None });
+                breaker.open =
+                    Some(Open { backoff, next_probe, missing: missing(None), seat: None });
                 Turn::Opened
             }
         };
@@ -168,6 +179,16 @@ impl Breakers {
             && self.lock().get(topic).is_some_and(|b| b.open.is_some())
     }
 
+    /// For how long nothing but topology has been missing for a topic, and what that is.
+    pub(super) fn missing(&self, topic: &Topic) -> Option<(Duration, SmolStr)> {
+        if self.troubled.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let topics = self.lock();
+        let (since, what) = topics.get(topic)?.open.as_ref()?.missing.as_ref()?;
+        Some((since.elapsed(), what.clone()))
+    }
+
     /// Topics whose breaker is open.
     pub(super) fn open(&self) -> Vec<Topic> {
         self.lock().iter().filter(|(_, b)| b.open.is_some()).map(|(t, _)| t.clone()).collect()
@@ -204,6 +225,14 @@ impl Drop for Seat<'_> {
 mod tests {
     use super::*;
 
+    fn outage() -> Unavailable {
+        Unavailable::outage("away")
+    }
+
+    fn topology() -> Unavailable {
+        Unavailable::topology("no such topic")
+    }
+
     fn topic() -> Topic {
         Topic::new("vod.x").unwrap()
     }
@@ -213,7 +242,7 @@ mod tests {
         let breakers = Breakers::default();
         for turn in [Turn::Same, Turn::Same, Turn::Opened, Turn::Same] {
             assert!(turn == Turn::Same || matches!(breakers.enter(&topic()), Entry::Go));
-            assert_eq!(breakers.failed(&topic(), Cause::Outage, None), turn);
+            assert_eq!(breakers.failed(&topic(), &outage(), None), turn);
         }
         assert!(matches!(breakers.enter(&topic()), Entry::Probe(..)));
         assert!(breakers.succeeded(&topic()));
@@ -224,8 +253,8 @@ mod tests {
     async fn a_success_between_failures_starts_the_count_again() {
         let breakers = Breakers::default();
         for _ in 0..5 {
-            assert_eq!(breakers.failed(&topic(), Cause::Outage, None), Turn::Same);
-            assert_eq!(breakers.failed(&topic(), Cause::Outage, None), Turn::Same);
+            assert_eq!(breakers.failed(&topic(), &outage(), None), Turn::Same);
+            assert_eq!(breakers.failed(&topic(), &outage(), None), Turn::Same);
             assert!(!breakers.succeeded(&topic()));
         }
     }
@@ -233,14 +262,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_missing_topology_opens_it_at_once_and_for_no_other_topic() {
         let breakers = Breakers::default();
-        assert_eq!(breakers.failed(&topic(), Cause::Topology, None), Turn::Opened);
+        assert_eq!(breakers.failed(&topic(), &topology(), None), Turn::Opened);
         assert!(matches!(breakers.enter(&Topic::new("vod.y").unwrap()), Entry::Go));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_event_probes_and_the_others_are_turned_away() {
         let breakers = Breakers::default();
-        breakers.failed(&topic(), Cause::Topology, None);
+        breakers.failed(&topic(), &topology(), None);
         let Entry::Probe(seat) = breakers.enter(&topic()) else { panic!("the seat is free") };
         assert!(matches!(breakers.enter(&topic()), Entry::Shut));
         drop(seat);
@@ -250,11 +279,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_seat_ends_with_its_opening() {
         let breakers = Breakers::default();
-        breakers.failed(&topic(), Cause::Topology, None);
+        breakers.failed(&topic(), &topology(), None);
         let Entry::Probe(old) = breakers.enter(&topic()) else { panic!("the seat is free") };
         assert!(breakers.succeeded(&topic()));
         assert_eq!(old.due(), None);
-        breakers.failed(&topic(), Cause::Topology, None);
+        breakers.failed(&topic(), &topology(), None);
         assert_eq!(old.due(), None);
         let Entry::Probe(new) = breakers.enter(&topic()) else { panic!("the seat is free") };
         drop(old);
@@ -265,15 +294,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_beside_the_probe_do_not_put_it_off() {
         let breakers = Breakers::default();
-        breakers.failed(&topic(), Cause::Topology, None);
+        breakers.failed(&topic(), &topology(), None);
         let Entry::Probe(seat) = breakers.enter(&topic()) else { panic!("the seat is free") };
         let due = seat.due();
         for _ in 0..100 {
-            breakers.failed(&topic(), Cause::Outage, None);
+            breakers.failed(&topic(), &outage(), None);
         }
         assert_eq!(seat.due(), due);
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
-        breakers.failed(&topic(), Cause::Outage, Some(&seat));
+        breakers.failed(&topic(), &outage(), Some(&seat));
         assert!(seat.due() > due);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_missing_is_known_since_it_is_all_that_is() {
+        let breakers = Breakers::default();
+        breakers.failed(&topic(), &topology(), None);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        breakers.failed(&topic(), &topology(), None);
+        assert_eq!(breakers.missing(&topic()).unwrap().0, Duration::from_secs(60));
+        breakers.failed(&topic(), &outage(), None);
+        assert_eq!(breakers.missing(&topic()), None);
+        breakers.failed(&topic(), &topology(), None);
+        assert_eq!(breakers.missing(&topic()).unwrap().0, Duration::ZERO);
+        breakers.succeeded(&topic());
+        assert_eq!(breakers.missing(&topic()), None);
     }
 }

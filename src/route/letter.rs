@@ -7,7 +7,9 @@ use smol_str::SmolStr;
 use tracing::error;
 use vodbridge_core::{Event, Extension, Topic};
 
+use super::overdue::Overdue;
 use super::target::{Failure, Target};
+use super::{LETTERS, Place};
 use crate::delivery::Ack;
 use crate::telemetry::chain::Chain;
 
@@ -23,12 +25,14 @@ pub struct Letters {
     pub topic: Topic,
     /// Takes what the first choice refuses; absent where the first choice is the journal.
     pub last_resort: Option<Arc<Target>>,
+    /// When an event goes there that is owed because topology is missing.
+    pub overdue: Overdue,
 }
 
 /// Why an event is lettered.
 #[derive(Debug)]
 pub(super) struct Reason<'a> {
-    pub(super) code: &'static str,
+    pub(super) code: &'a str,
     pub(super) detail: Cow<'a, str>,
     pub(super) connector: Option<&'a str>,
     pub(super) topic: Option<&'a Topic>,
@@ -40,6 +44,11 @@ impl Letters {
     /// Every target that letters may go to.
     pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
         std::iter::once(&self.target).chain(&self.last_resort)
+    }
+
+    /// Where letters would be given back at once; nothing if they are taken.
+    pub(crate) fn obstacle(&self) -> Option<Vec<Place>> {
+        (!self.target.takes(Some(&self.topic))).then(|| vec![(LETTERS, self.topic.clone())])
     }
 
     /// Publishes the dead letter until it is acknowledged or nobody waits any more; true when it

@@ -76,6 +76,11 @@ pub enum PartitionKey {
 // === impl Match ===
 
 impl Match {
+    /// Whether events of this application can fit.
+    pub fn takes_application(&self, application: &str) -> bool {
+        holds(&self.applications, application)
+    }
+
     /// The first condition that the event does not fit, if there is one.
     pub fn misfit(&self, event: &Event) -> Option<Misfit<'_>> {
         let attribute = |name: &str| event.extension(name).unwrap_or_default();

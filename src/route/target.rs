@@ -2,17 +2,22 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use smol_str::SmolStr;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use vodbridge_core::{BoxError, Cause, Connector, Event, PublishError, Topic, Unavailable};
+use vodbridge_core::{
+    Backoff, BoxError, Cause, ClientStats, Connector, Durability, Event, PublishError, Topic,
+    Unavailable,
+};
 
-use super::backoff::Backoff;
 use super::breaker::{Breakers, Entry, Seat, Turn};
+use super::demand::Demand;
 use crate::delivery::Ack;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::{PublishResult, Publishing};
@@ -24,15 +29,32 @@ const ALSO_EVENTS_MAX: usize = 256;
 /// Bytes of the messages of those. A larger message takes all of it.
 const ALSO_BYTES_MAX: u32 = 16 << 20;
 
+/// How long an event waits for the reading of its topic. Readings queue up behind one another.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+
 /// A connector and what the route knows of it.
 pub struct Target {
     name: Arc<str>,
     connector: Arc<dyn Connector>,
     publish_timeout: Duration,
+    demand: Demand,
+    /// Held while a topic is read.
+    reading: Mutex<()>,
     breakers: Breakers,
+    /// Whether the broker was found not to answer.
+    is_down: AtomicBool,
     publishing: Publishing,
     also_events: Arc<Semaphore>,
     also_bytes: Arc<Semaphore>,
+}
+
+/// What a check says of one topic.
+#[derive(Debug)]
+pub struct Checked {
+    /// What an acknowledgement survives, where that could be read.
+    pub durability: Option<Durability>,
+    /// Whether events may be published there.
+    pub fit: Result<(), Unavailable>,
 }
 
 /// Why a leg has not got its event.
@@ -47,18 +69,22 @@ pub(super) enum Failure {
 // === impl Target ===
 
 impl Target {
-    /// A connector under its name in the configuration.
+    /// A connector under its name in the configuration, with what is demanded of it.
     pub fn new(
         name: &str,
         connector: Arc<dyn Connector>,
         publish_timeout: Duration,
+        demand: Demand,
         publishing: Publishing,
     ) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
             connector,
             publish_timeout,
+            demand,
+            reading: Mutex::default(),
             breakers: Breakers::default(),
+            is_down: AtomicBool::new(false),
             publishing,
             also_events: Arc::new(Semaphore::new(ALSO_EVENTS_MAX)),
             also_bytes: Arc::new(Semaphore::new(ALSO_BYTES_MAX as usize)),
@@ -70,9 +96,37 @@ impl Target {
         &self.name
     }
 
-    /// The connector itself, to check it and to close it.
-    pub fn connector(&self) -> &Arc<dyn Connector> {
-        &self.connector
+    /// What the connector's client library counts of itself, where it does.
+    pub fn client_stats(&self) -> Option<ClientStats> {
+        self.connector.client_stats()
+    }
+
+    /// Closes the connector.
+    pub async fn close(&self) {
+        self.connector.close().await;
+    }
+
+    /// Asks the broker about these topics, in their order: what an acknowledgement survives there,
+    /// with what is assumed, and whether that meets the demand. What it says of the demand holds
+    /// for publishing from now on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connector::check`].
+    pub async fn check(&self, topics: &[Topic]) -> Result<Vec<Checked>, Unavailable> {
+        let answers = self.connector.check(topics).await?;
+        let judge = |(topic, answer): (&Topic, Result<Durability, Unavailable>)| match answer {
+            Ok(durability) => {
+                let durability = self.demand.assume(durability);
+                let fit = self.demand.judge(topic, &durability);
+                Checked { durability: Some(durability), fit }
+            }
+            Err(why) => {
+                self.demand.forget(topic);
+                Checked { durability: None, fit: Err(why) }
+            }
+        };
+        Ok(topics.iter().zip(answers).map(judge).collect())
     }
 
     /// Topics that take nothing at the moment.
@@ -80,8 +134,19 @@ impl Target {
         self.breakers.open()
     }
 
-    /// Says whether the broker answers, for the metrics.
+    /// Whether anything can be published, as far as is known: to any topic, or to this one.
+    pub(super) fn takes(&self, topic: Option<&Topic>) -> bool {
+        !self.is_down.load(Ordering::Relaxed) && topic.is_none_or(|t| !self.breakers.is_open(t))
+    }
+
+    /// For how long nothing but topology or rights have been missing for a topic, and what that is.
+    pub(super) fn missing(&self, topic: &Topic) -> Option<(Duration, SmolStr)> {
+        self.breakers.missing(topic)
+    }
+
+    /// Says whether the broker answers.
     pub(crate) fn set_up(&self, up: bool) {
+        self.is_down.store(!up, Ordering::Relaxed);
         self.publishing.set_up(up);
     }
 
@@ -155,20 +220,19 @@ impl Target {
         seat: Option<&Seat<'_>>,
     ) -> Result<(), PublishError> {
         let began = Instant::now();
-        let answer = timeout(self.publish_timeout, self.connector.publish(event, topic)).await;
-        let answer = answer.unwrap_or_else(|_| {
-            let limit = humantime::format_duration(self.publish_timeout);
-            Err(Unavailable::outage(format!("no answer within publish_timeout ({limit})")).into())
-        });
+        let answer = match self.read_if_wanted(topic).await {
+            Ok(()) => self.within(self.connector.publish(event, topic)).await,
+            Err(why) => Err(why.into()),
+        };
         match &answer {
             Ok(()) => {
                 self.publishing.answered(PublishResult::acknowledged, began);
                 self.answered(topic);
             }
-            // The broker is well: it has judged the event.
+            // That says nothing of the broker: the size of an event, for one, is judged before
+            // anybody is asked.
             Err(PublishError::Refused(_)) => {
                 self.publishing.answered(PublishResult::refused, began);
-                self.answered(topic);
             }
             Err(PublishError::Unavailable(why)) => {
                 self.publishing.answered(PublishResult::unavailable, began);
@@ -187,9 +251,9 @@ impl Target {
                 sleep_until(at).await;
                 // An event may have come meanwhile and probe by itself.
                 let Entry::Probe(seat) = self.breakers.enter(&topic) else { continue };
-                match self.check(&topic).await {
+                match self.probe_one(&topic).await {
                     Ok(()) => {
-                        self.publishing.set_up(true);
+                        self.set_up(true);
                         self.breakers.checked_well(&topic);
                         info!(connector = &*self.name, topic = topic.as_str(), "checked well");
                     }
@@ -200,9 +264,44 @@ impl Target {
         stop.run_until_cancelled(probing).await;
     }
 
-    async fn check(&self, topic: &Topic) -> Result<(), Unavailable> {
+    /// Makes the topic, where the connector may, and reads whether it meets the demand; one after
+    /// the other, so that what many events wait for is read once.
+    async fn read_if_wanted(&self, topic: &Topic) -> Result<(), Unavailable> {
+        if !self.demand.wants_reading(topic) {
+            return Ok(());
+        }
+        let read = async {
+            let _reading = self.reading.lock().await;
+            if !self.demand.wants_reading(topic) {
+                return Ok(());
+            }
+            let topics = std::slice::from_ref(topic);
+            self.connector.provide(topics).await?.into_iter().collect::<Result<(), _>>()?;
+            self.check(topics).await?.into_iter().try_for_each(|checked| checked.fit)
+        };
+        match timeout(READ_WITHIN, read).await {
+            Ok(fit) => fit,
+            Err(_) => Err(Unavailable::outage(format!(
+                "what an acknowledgement on {topic} survives could not be read"
+            ))),
+        }
+    }
+
+    /// The net below the connector's own bound: it keeps to its time by itself.
+    async fn within(
+        &self,
+        publish: impl Future<Output = Result<(), PublishError>>,
+    ) -> Result<(), PublishError> {
+        timeout(self.publish_timeout, publish).await.unwrap_or_else(|_| {
+            let limit = humantime::format_duration(self.publish_timeout);
+            Err(Unavailable::outage(format!("no answer within publish_timeout ({limit})")).into())
+        })
+    }
+
+    /// What the prober asks of a topic.
+    async fn probe_one(&self, topic: &Topic) -> Result<(), Unavailable> {
         // A panic here must not end the probing of every other topic.
-        let check = AssertUnwindSafe(self.connector.check(std::slice::from_ref(topic)));
+        let check = AssertUnwindSafe(self.check(std::slice::from_ref(topic)));
         let answers = timeout(self.publish_timeout, check.catch_unwind())
             .await
             .map_err(|_| Unavailable::outage("no answer to a check within publish_timeout"))?
@@ -214,20 +313,24 @@ impl Target {
                 );
                 Unavailable::outage("a check panicked")
             })??;
-        answers.into_iter().try_for_each(|answer| answer.map(drop))
+        answers.into_iter().try_for_each(|checked| match checked.fit {
+            // The next event makes it.
+            Err(why) if why.cause == Cause::Pending => Ok(()),
+            fit => fit,
+        })
     }
 
     fn answered(&self, topic: &Topic) {
-        self.publishing.set_up(true);
+        self.set_up(true);
         if self.breakers.succeeded(topic) {
             info!(connector = &*self.name, topic = topic.as_str(), "available again");
         }
     }
 
     fn failed(&self, topic: &Topic, why: &Unavailable, seat: Option<&Seat<'_>>) {
-        if self.breakers.failed(topic, why.cause, seat) == Turn::Opened {
+        if self.breakers.failed(topic, why, seat) == Turn::Opened {
             if why.cause == Cause::Outage {
-                self.publishing.set_up(false);
+                self.set_up(false);
             }
             warn!(
                 connector = &*self.name,

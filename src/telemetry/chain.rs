@@ -10,12 +10,36 @@ pub struct Chain<'a, E: ?Sized>(pub &'a E);
 
 impl<E: Error + ?Sized> fmt::Display for Chain<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
         let mut source = self.0.source();
         while let Some(error) = source {
-            write!(f, ": {error}")?;
+            let text = error.to_string();
+            // Some libraries speak for their cause as well.
+            if !said.contains(&text) {
+                write!(f, ": {text}")?;
+                said = text;
+            }
             source = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Level(&'static str, #[source] Option<Box<Level>>);
+
+    #[test]
+    fn each_level_is_said_once() {
+        let cause = Level("no exchange 'vod'", None);
+        let repeated = Level("channel closed: no exchange 'vod'", Some(Box::new(cause)));
+        let top = Level("nothing can be published", Some(Box::new(repeated)));
+        let said = "nothing can be published: channel closed: no exchange 'vod'";
+        assert_eq!(Chain(&top).to_string(), said);
     }
 }

@@ -6,13 +6,22 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
-/// Sends logs to standard error from here on.
+/// Sends logs to standard error from here on. What comes from `quiet` targets is there if
+/// `log.level` names them, what comes from `silent` ones never is.
 ///
 /// # Errors
 ///
 /// When `log.level` is no filter.
-pub fn init(log: &Log) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::builder().parse(&log.level)?;
+pub fn init(
+    log: &Log,
+    quiet: &[&str],
+    silent: &[&str],
+) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let quiet: String = quiet.iter().map(|target| format!("{target}=off,")).collect();
+    let mut filter = EnvFilter::builder().parse(format!("{quiet}{}", log.level))?;
+    for target in silent {
+        filter = filter.add_directive(format!("{target}=off").parse()?);
+    }
     let is_terminal = io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

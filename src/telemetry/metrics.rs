@@ -1,14 +1,16 @@
 //! The numbers of the bridge, under the names that the documents and the alerts use.
 //!
 //! **Conservation** can be read from them at any moment: received + recovered is settled, in
-//! flight or waiting. Two rules keep a scrape from ever showing more ends than beginnings: every
+//! flight or waiting. Three rules keep a scrape from ever showing more ends than beginnings: every
 //! change of state is counted at its beginning first (`received`, then `in_flight`; at the end
-//! `in_flight`, then `settled`), and a scrape reads the ends before the beginnings, which is the
-//! order in which they are registered here.
+//! `in_flight`, then `settled`); what is in flight and what waits is read in one look; and a scrape
+//! reads the ends before the beginnings, which is the order of the registries here.
 
 mod intake;
 mod labels;
 mod publishing;
+mod pulling;
+mod under_way;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -21,25 +23,34 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use vodbridge_core::ClientStats;
+
 use super::process::Process;
 use labels::{
-    AnswerLabels, ApplicationLabels, ConnectorLabels, DurabilityLabels, LetterLabels,
+    AnswerLabels, ApplicationLabels, CallLabels, ConnectorLabels, DurabilityLabels, LetterLabels,
     PublishedLabels, ReceivedLabels, SettledLabels, ShareLabels,
 };
+use under_way::UnderWay;
 
 pub use intake::{Intake, Obligation};
 pub use labels::{Ending, Mode, PublishResult};
 pub use publishing::Publishing;
+pub use pulling::Pulling;
+
+/// The beginning of every name of our own.
+const PREFIX: &str = "vodbridge";
 
 /// Every metric of one process.
 #[derive(Debug)]
 pub struct Metrics {
+    /// Encoded one after the other: ends before what is under way, and that before beginnings.
+    ends: Registry,
+    between: Registry,
     registry: Registry,
     usual: Registry,
     process: Process,
     settled: Family<SettledLabels, Counter>,
-    waiting: Family<ApplicationLabels, Gauge>,
-    in_flight: Family<ApplicationLabels, Gauge>,
+    under_way: UnderWay,
     received: Family<ReceivedLabels, Counter>,
     recovered: Counter,
     oldest_unsettled: Family<ApplicationLabels, Gauge<f64, AtomicU64>>,
@@ -47,9 +58,17 @@ pub struct Metrics {
     publish_seconds: Family<ConnectorLabels, Histogram, fn() -> Histogram>,
     connector_up: Family<ConnectorLabels, Gauge>,
     connector_durability: Family<DurabilityLabels, Gauge>,
+    client_queued: Family<ConnectorLabels, Gauge>,
+    client_queued_bytes: Family<ConnectorLabels, Gauge>,
+    client_round_trip: Family<ConnectorLabels, Gauge<f64, AtomicU64>>,
     answer_seconds: Family<AnswerLabels, Histogram, fn() -> Histogram>,
     dead_letters: Family<LetterLabels, Counter>,
     journal_bytes: Family<ShareLabels, Gauge>,
+    vod_calls: Family<CallLabels, Counter>,
+    confirm_age: Family<ApplicationLabels, Histogram, fn() -> Histogram>,
+    handles_dropped: Family<ApplicationLabels, Counter>,
+    vod_queue_events: Family<ApplicationLabels, Gauge>,
+    history_skipped: Counter,
 }
 
 // === impl Metrics ===
@@ -60,12 +79,13 @@ impl Metrics {
         let mut usual = Registry::default();
         let process = Process::register(&mut usual);
         let mut all = Self {
-            registry: Registry::with_prefix("vodbridge"),
+            ends: Registry::with_prefix(PREFIX),
+            between: Registry::with_prefix(PREFIX),
+            registry: Registry::with_prefix(PREFIX),
             usual,
             process,
             settled: Family::default(),
-            waiting: Family::default(),
-            in_flight: Family::default(),
+            under_way: UnderWay::default(),
             received: Family::default(),
             recovered: Counter::default(),
             oldest_unsettled: Family::default(),
@@ -73,18 +93,21 @@ impl Metrics {
             publish_seconds: Family::new_with_constructor(latency_buckets),
             connector_up: Family::default(),
             connector_durability: Family::default(),
+            client_queued: Family::default(),
+            client_queued_bytes: Family::default(),
+            client_round_trip: Family::default(),
             answer_seconds: Family::new_with_constructor(latency_buckets),
             dead_letters: Family::default(),
             journal_bytes: Family::default(),
+            vod_calls: Family::default(),
+            confirm_age: Family::new_with_constructor(age_buckets),
+            handles_dropped: Family::default(),
+            vod_queue_events: Family::default(),
+            history_skipped: Counter::default(),
         };
+        all.ends.register("settled", "Events that ended, by how", all.settled.clone());
+        all.between.register_collector(Box::new(all.under_way.clone()));
         let r = &mut all.registry;
-        r.register("settled", "Events that ended, by how", all.settled.clone());
-        r.register(
-            "waiting",
-            "Events in the spool with no delivery under way",
-            all.waiting.clone(),
-        );
-        r.register("in_flight", "Events begun and not settled", all.in_flight.clone());
         r.register("received", "Events that came in and are owed an answer", all.received.clone());
         r.register(
             "recovered",
@@ -114,6 +137,23 @@ impl Metrics {
             "What an acknowledgement survives on the worst topic: 1 yes, 0 no, -1 unknown",
             all.connector_durability.clone(),
         );
+        r.register(
+            "client_queued",
+            "Events that the client library holds and the broker has not acknowledged",
+            all.client_queued.clone(),
+        );
+        r.register_with_unit(
+            "client_queued",
+            "Their size",
+            Unit::Bytes,
+            all.client_queued_bytes.clone(),
+        );
+        r.register_with_unit(
+            "client_round_trip",
+            "Time within which 99 in 100 requests to the slowest broker were answered",
+            Unit::Seconds,
+            all.client_round_trip.clone(),
+        );
         r.register_with_unit(
             "answer",
             "Time from the last byte of a callback to its answer",
@@ -127,6 +167,28 @@ impl Metrics {
             Unit::Bytes,
             all.journal_bytes.clone(),
         );
+        r.register("vod_calls", "Calls of VOD's API by their answer", all.vod_calls.clone());
+        r.register_with_unit(
+            "confirm_age",
+            "Age of handles when their confirmation was answered; VOD's limit is 30 s",
+            Unit::Seconds,
+            all.confirm_age.clone(),
+        );
+        r.register(
+            "handles_dropped",
+            "Handles of settled events that were not confirmed; their events come again",
+            all.handles_dropped.clone(),
+        );
+        r.register(
+            "vod_queue_events",
+            "Events in VOD's queue, as VOD tells some minutes late",
+            all.vod_queue_events.clone(),
+        );
+        r.register(
+            "history_skipped",
+            "Delivered events that are not in the history, because it could not be written as fast",
+            all.history_skipped.clone(),
+        );
         all
     }
 
@@ -134,9 +196,6 @@ impl Metrics {
     /// `event_type` may take; [`Intake::begin`] names them by their place in this list.
     pub fn intake(&self, application: &str, mode: Mode, event_types: &[&str]) -> Arc<Intake> {
         let application: Arc<str> = application.into();
-        let labels = ApplicationLabels { application: Arc::clone(&application) };
-        // Present from the start, so that an absent series always means a dead process.
-        self.waiting.get_or_create(&labels).set(0);
         let settled = |outcome| {
             let application = Arc::clone(&application);
             self.settled.get_or_create_owned(&SettledLabels { application, mode, outcome })
@@ -147,7 +206,8 @@ impl Metrics {
         };
         Arc::new(Intake {
             mode,
-            in_flight: self.in_flight.get_or_create_owned(&labels),
+            under_way: self.under_way.of(&application),
+            recovered: self.recovered.clone(),
             settled: [
                 settled(Ending::delivered),
                 settled(Ending::rejected),
@@ -157,6 +217,19 @@ impl Metrics {
             ],
             received: event_types.iter().map(received).collect(),
         })
+    }
+
+    /// The counters of one application's calls to VOD.
+    pub fn pulling(&self, application: &str) -> Pulling {
+        let application: Arc<str> = application.into();
+        let labels = ApplicationLabels { application: Arc::clone(&application) };
+        Pulling {
+            application,
+            calls: self.vod_calls.clone(),
+            confirm_age: self.confirm_age.get_or_create_owned(&labels),
+            handles_dropped: self.handles_dropped.get_or_create_owned(&labels),
+            queue_events: self.vod_queue_events.clone(),
+        }
     }
 
     /// The counters of one connector.
@@ -186,8 +259,8 @@ impl Metrics {
     }
 
     /// Counts a dead letter that was acknowledged.
-    pub fn count_dead_letter(&self, application: &str, reason: &'static str) {
-        let labels = LetterLabels { application: application.into(), reason };
+    pub fn count_dead_letter(&self, application: &str, reason: &str) {
+        let labels = LetterLabels { application: application.into(), reason: reason.into() };
         self.dead_letters.get_or_create(&labels).inc();
     }
 
@@ -203,6 +276,22 @@ impl Metrics {
         self.connector_durability.get_or_create(&labels).set(value);
     }
 
+    /// Says what a connector's client library counts of itself.
+    pub fn set_client(&self, connector: &str, stats: ClientStats) {
+        let labels = ConnectorLabels { connector: connector.into() };
+        let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.client_queued.get_or_create(&labels).set(gauge(stats.queued));
+        self.client_queued_bytes.get_or_create(&labels).set(gauge(stats.queued_bytes));
+        if let Some(time) = stats.round_trip_p99 {
+            self.client_round_trip.get_or_create(&labels).set(time.as_secs_f64());
+        }
+    }
+
+    /// Counts what the history leaves out.
+    pub fn history_skipped(&self) -> Counter {
+        self.history_skipped.clone()
+    }
+
     /// Says how much a share of the journal holds.
     pub fn set_journal_bytes(&self, share: &'static str, bytes: u64) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -213,7 +302,9 @@ impl Metrics {
     pub fn encode(&self) -> String {
         self.process.look();
         let mut out = String::new();
-        let written = text::encode_registry(&mut out, &self.registry)
+        let written = text::encode_registry(&mut out, &self.ends)
+            .and_then(|()| text::encode_registry(&mut out, &self.between))
+            .and_then(|()| text::encode_registry(&mut out, &self.registry))
             .and_then(|()| text::encode_registry(&mut out, &self.usual))
             .and_then(|()| text::encode_eof(&mut out));
         written.expect("writing to a String cannot fail");
@@ -230,6 +321,11 @@ impl Default for Metrics {
 /// 100 microseconds to about 52 seconds, each bucket twice the one before.
 fn latency_buckets() -> Histogram {
     Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(0.0001, 2.0, 20))
+}
+
+/// Up to the 30 s of a handle, evenly enough to see how near confirmations come to it.
+fn age_buckets() -> Histogram {
+    Histogram::new([0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0])
 }
 
 #[cfg(test)]

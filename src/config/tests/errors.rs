@@ -6,7 +6,7 @@ use crate::config::*;
 
 /// `expected` without the file's name, which is always `yaml`.
 #[track_caller]
-fn check(yaml: &str, expected: &[&str]) {
+pub(super) fn check(yaml: &str, expected: &[&str]) {
     let errors = Config::from_yaml(yaml).err().map(|errors| errors.to_string());
     let errors = errors.unwrap_or_default();
     let lines: Vec<_> = errors.lines().map(|line| line.trim_start_matches("yaml:")).collect();
@@ -48,7 +48,8 @@ limits:
              with '/'",
             "8:3: applications.Movies: \"Movies\" is no name: expected a-z, 0-9, '_' and '-', begun \
              by a letter or digit, at most 64 bytes",
-            "10:14: connectors.a.type: found \"kafkaa\", expected \"journal\"",
+            "10:14: connectors.a.type: found \"kafkaa\", expected one of \"kafka\", \"rabbitmq\", \
+             \"nats\", \"journal\"; did you mean \"kafka\"?",
             "11:29: connectors.b.keep: found \"newst\", expected one of \"all\", \"newest\"; did \
              you mean \"newest\"?",
             "11:45: connectors.b.max_age: found 0s, expected more than 0s and at most 10years",
@@ -133,7 +134,8 @@ fn what_was_pruned_draws_no_further_errors() {
     check(
         "connectors: { x: { type: y } }\nroutes: [{ to: [x, 5, [x], x] }]",
         &[
-            "1:26: connectors.x.type: found \"y\", expected \"journal\"",
+            "1:26: connectors.x.type: found \"y\", expected one of \"kafka\", \"rabbitmq\", \"nats\", \
+             \"journal\"",
             "2:20: routes.0.to.1: no connector is named \"5\"",
             "2:23: routes.0.to.2: found a list, expected a text",
             "2:28: routes.0.to.3: \"x\" is named twice",
@@ -146,7 +148,7 @@ fn applications_are_checked() {
     for (application, expected) in [
         (
             "{}",
-            "1:17: applications.a: nothing brings in this application's events; callback: {} takes callbacks",
+            "1:17: applications.a: nothing brings in this application's events; callback: {} takes callbacks, pull: {} pulls",
         ),
         (
             "{ callback: { path: /a?b } }",
@@ -173,8 +175,8 @@ fn applications_are_checked() {
             "1:49: applications.a.callback.answer_within: found 1m 1s, expected more than 0s and at most 1m",
         ),
         (
-            "{ callback: { spool: ahead } }",
-            "1:41: applications.a.callback.spool: found \"ahead\", which is not available yet, expected \"off\"",
+            "{ callback: { spool: behind } }",
+            "1:41: applications.a.callback.spool: found \"behind\", expected \"ahead\" or \"off\"",
         ),
         (
             "{ callback: { body_max: 2MiB }, limits: { in_flight_bytes: 1MiB } }",
@@ -339,7 +341,7 @@ fn everything_else_is_checked() {
         ),
         (
             "connectors: { a: { type: journal, brokers: [] } }",
-            "1:35: connectors.a.brokers: unknown key, expected one of \"max_age\", \"keep\", \"publish_timeout\"",
+            "1:35: connectors.a.brokers: unknown key, expected one of \"max_age\", \"keep\", \"publish_timeout\", \"require\", \"assume\"",
         ),
         ("dead_letter: { to: x }", "1:20: dead_letter.to: no connector is named \"x\""),
         (
@@ -357,6 +359,14 @@ fn everything_else_is_checked() {
         (
             "applications: { a: { callback: { body_max: 8MiB } } }\njournal: { size_max: 16MiB }",
             "1:44: applications.a.callback.body_max: found 8MiB, expected no more than half of journal.size_max and of journal.wal_max (8128KiB)",
+        ),
+        (
+            "journal: { history: { events: 10000001 } }",
+            "1:31: journal.history.events: found 10000001, expected at most 10000000",
+        ),
+        (
+            "journal: { history: { event: 1 } }",
+            "1:23: journal.history.event: unknown key; did you mean \"events\"?",
         ),
         (
             "connectors: { a: { type: journal }, b: { type: journal } }",
@@ -426,4 +436,66 @@ proptest! {
         // Its secrets are not there.
         prop_assert!(errors.is_err_and(|errors| !errors.problems().is_empty()) );
     }
+}
+
+#[test]
+fn pulling_is_checked() {
+    for (pull, expected) in [
+        (
+            "{ endpoint: vod.tencentcloudapi.com }",
+            "pull.endpoint: found \"vod.tencentcloudapi.com\", expected an address such as https://vod.tencentcloudapi.com",
+        ),
+        (
+            "{ endpoint: 'https://h/path' }",
+            "pull.endpoint: found \"https://h/path\", expected an address such as https://vod.tencentcloudapi.com",
+        ),
+        (
+            "{ proxy: 'user:hunter2@proxy' }",
+            "pull.proxy: expected an address such as http://proxy:3128",
+        ),
+        ("{ workers_max: 65 }", "pull.workers_max: found 65, expected at most 64"),
+        (
+            "{ margin: 30s }",
+            "pull.margin: found 30s, expected more than 0s and less than handle_life (30s)",
+        ),
+        (
+            "{ credentials: { from: static, secret_key: k } }",
+            "pull.credentials: from: static needs secret_id",
+        ),
+        (
+            "{ credentials: { from: static, secret_id: i } }",
+            "pull.credentials: from: static needs secret_key",
+        ),
+        (
+            "{ credentials: { from: environment, secret_key: k } }",
+            "pull.credentials.secret_key: expected only with from: static",
+        ),
+        (
+            "{ credentials: { profile: other } }",
+            "pull.credentials.profile: expected only with from: profile",
+        ),
+        (
+            "{ credentials: { from: static, secret_id: i, secret_key: { env: NOT_SET } } }",
+            "pull.credentials.secret_key: the environment variable NOT_SET is not set",
+        ),
+        (
+            "{ credentials: { role_arn: r, role_duration: 13h } }",
+            "pull.credentials.role_duration: found 13h, expected more than 0s and at most 12h",
+        ),
+    ] {
+        let yaml = format!("applications: {{ a: {{ pull: {pull} }} }}");
+        let errors = Config::from_yaml(&yaml).unwrap_err().to_string();
+        assert!(errors.contains(expected) && !errors.contains("hunter2"), "{yaml}\n{errors}");
+    }
+}
+
+#[test]
+fn an_attempt_ends_before_the_handle_does() {
+    let yaml = "applications: { a: { pull: { handle_life: 12s, margin: 2s } } }\n\
+                connectors: { j: { type: journal, publish_timeout: 10s } }";
+    let errors = Config::from_yaml(yaml).unwrap_err().to_string();
+    let expected = "connectors.j.publish_timeout: found 10s, expected less than handle_life without \
+                    margin (10s) of applications.a.pull";
+    assert!(errors.contains(expected), "{errors}");
+    assert!(Config::from_yaml(&yaml.replace("10s }", "9s }")).is_ok());
 }

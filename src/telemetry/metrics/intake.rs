@@ -1,17 +1,18 @@
 use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
 
 use super::labels::{Ending, Mode};
+use super::under_way::Tally;
 
 /// What is counted for one application and one mode, with its counters looked up once.
 #[derive(Debug)]
 pub struct Intake {
     pub(super) mode: Mode,
-    pub(super) in_flight: Gauge,
+    pub(super) under_way: Arc<Tally>,
     pub(super) settled: [Counter; 5],
     pub(super) received: Vec<Counter>,
+    pub(super) recovered: Counter,
 }
 
 /// One event that came in and has not ended. Dropping it counts it as deferred.
@@ -27,17 +28,24 @@ impl Intake {
     /// Counts an event in.
     pub fn begin(self: &Arc<Self>, event_type: usize) -> Obligation {
         self.received[event_type].inc();
-        self.in_flight.inc();
+        self.under_way.begin();
         Obligation { intake: Arc::clone(self), open: true }
     }
 
-    /// How the events of this intake come in.
-    pub fn mode(&self) -> Mode {
-        self.mode
+    /// Counts rows that are found in the spool: they wait.
+    pub fn find(&self, rows: u64) {
+        self.recovered.inc_by(rows);
+        self.under_way.find(rows);
+    }
+
+    /// An event that waited in the spool is in flight again.
+    pub fn resume(self: &Arc<Self>) -> Obligation {
+        self.under_way.resume();
+        Obligation { intake: Arc::clone(self), open: true }
     }
 
     fn end(&self, ending: Ending) {
-        self.in_flight.dec();
+        self.under_way.end();
         self.settled[ending as usize].inc();
     }
 }
@@ -45,10 +53,21 @@ impl Intake {
 // === impl Obligation ===
 
 impl Obligation {
+    /// How the event came in.
+    pub fn mode(&self) -> Mode {
+        self.intake.mode
+    }
+
     /// Counts the event's end.
     pub fn end(mut self, ending: Ending) {
         self.open = false;
         self.intake.end(ending);
+    }
+
+    /// The event has not ended: it waits in the spool, and [`Intake::resume`] goes on with it.
+    pub fn wait(mut self) {
+        self.open = false;
+        self.intake.under_way.wait();
     }
 }
 

@@ -50,6 +50,13 @@ pub(super) struct ApplicationLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct CallLabels {
+    pub(super) application: Arc<str>,
+    pub(super) action: &'static str,
+    pub(super) code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ReceivedLabels {
     pub(super) application: Arc<str>,
     pub(super) mode: Mode,
@@ -89,7 +96,7 @@ pub(super) struct AnswerLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct LetterLabels {
     pub(super) application: Arc<str>,
-    pub(super) reason: &'static str,
+    pub(super) reason: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

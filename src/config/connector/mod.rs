@@ -1,3 +1,11 @@
+//! Where events go out: one file for each type of connector, and what they have in common.
+
+mod common;
+mod journal;
+mod kafka;
+mod nats;
+mod rabbitmq;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +14,14 @@ use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, EnumAccess, VariantAccess, Visitor};
 use serde::{Deserialize as DeserializeDerive, Serialize};
 
-use super::duration;
+pub use common::{ContentMode, Fault, Provision, TlsClient};
+pub use journal::{JournalConnector, Keep};
+pub use kafka::{Compression, Idempotence, KafkaConnector, Mechanism as SaslMechanism, Sasl};
+pub use nats::{Accept, NatsConnector};
+pub use rabbitmq::{
+    HeaderPrefix, Mechanism as LoginMechanism, Queue, QueueKind, QueueOrNone, RabbitMqConnector,
+};
+
 use super::report::Report;
 use super::tree::Path;
 use super::{CONNECTORS_MAX, Name};
@@ -15,50 +30,25 @@ use super::{CONNECTORS_MAX, Name};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Connector {
+    /// Apache Kafka and what speaks its protocol.
+    Kafka(Box<KafkaConnector>),
+    /// RabbitMQ, by AMQP 0.9.1.
+    RabbitMq(Box<RabbitMqConnector>),
+    /// NATS JetStream.
+    Nats(Box<NatsConnector>),
     /// The embedded journal: events stay on this machine's disk until somebody reads them.
     Journal(JournalConnector),
 }
 
-const TYPES: &[&str] = &["journal"];
+const TYPES: &[&str] = &["kafka", "rabbitmq", "nats", "journal"];
 
-/// The embedded journal as a connector.
-#[derive(Clone, Debug, PartialEq, Eq, DeserializeDerive, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct JournalConnector {
-    /// How long an event is kept. Default: until there is no room, and then for `keep` to say.
-    #[serde(with = "duration::option", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<duration::Text>")]
-    pub max_age: Option<Duration>,
-    /// What is done when there is no room for a further event.
-    pub keep: Keep,
-    /// How long one publishing may take. More than 0s and less than 25s, so that a pulled event
-    /// can be confirmed before VOD gives it to somebody else.
-    #[serde(with = "duration")]
-    #[schemars(with = "duration::Text")]
-    pub publish_timeout: Duration,
-}
-
-/// What the journal does when there is no room for a further event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, DeserializeDerive, Serialize, JsonSchema)]
+#[derive(DeserializeDerive)]
 #[serde(rename_all = "lowercase")]
-pub enum Keep {
-    /// Keeps all it has; the connector is unavailable until there is room.
-    #[default]
-    All,
-    /// Drops the oldest events.
-    Newest,
-}
-
-/// VOD's 30 s for a handle, less the 5 s it takes to confirm it.
-const PUBLISH_TIMEOUT_BELOW: Duration = Duration::from_secs(25);
-
-/// Ten years.
-const MAX_AGE_MAX: Duration = Duration::from_secs(10 * 31_557_600);
-
-impl Default for JournalConnector {
-    fn default() -> Self {
-        Self { max_age: None, keep: Keep::default(), publish_timeout: Duration::from_secs(20) }
-    }
+enum Type {
+    Kafka,
+    RabbitMq,
+    Nats,
+    Journal,
 }
 
 /// The connectors when none is written: the journal.
@@ -86,7 +76,7 @@ pub(super) fn check(
         let message = format!("there is one journal, and it is the connector {first} already");
         report.problem(&at.join(second), message);
     }
-    for (name, connector) in written {
+    for (name, mut connector) in written {
         let at = at.join(&name);
         match Name::new(&name) {
             Ok(name) => {
@@ -99,33 +89,39 @@ pub(super) fn check(
     connectors
 }
 
+// === impl Connector ===
+
 impl Connector {
-    fn check(&self, at: &Path, report: &mut Report<'_>) {
+    /// How long one publish may take.
+    pub fn publish_timeout(&self) -> Duration {
         match self {
+            Self::Kafka(kafka) => kafka.publish_timeout,
+            Self::RabbitMq(rabbitmq) => rabbitmq.publish_timeout,
+            Self::Nats(nats) => nats.publish_timeout,
+            Self::Journal(journal) => journal.publish_timeout,
+        }
+    }
+
+    /// What its acknowledgement must survive, and what is taken as survived where nobody tells.
+    pub fn demands(&self) -> (&[Fault], &[Fault]) {
+        match self {
+            Self::Kafka(kafka) => (&kafka.require, &kafka.assume),
+            Self::RabbitMq(rabbitmq) => (&rabbitmq.require, &rabbitmq.assume),
+            Self::Nats(nats) => (&nats.require, &nats.assume),
+            Self::Journal(journal) => (&journal.require, &journal.assume),
+        }
+    }
+
+    fn check(&mut self, at: &Path, report: &mut Report<'_>) {
+        common::publish_timeout(self.publish_timeout(), at, report);
+        match self {
+            Self::Kafka(kafka) => kafka.check(at, report),
+            Self::RabbitMq(rabbitmq) => rabbitmq.check(at, report),
+            Self::Nats(nats) => nats.check(at, report),
             Self::Journal(journal) => journal.check(at, report),
         }
     }
 }
-
-impl JournalConnector {
-    fn check(&self, at: &Path, report: &mut Report<'_>) {
-        if let Some(max_age) = self.max_age {
-            duration::check(max_age, MAX_AGE_MAX, &at.join("max_age"), report);
-        }
-        let timeout = self.publish_timeout;
-        report.expect(
-            !timeout.is_zero() && timeout < PUBLISH_TIMEOUT_BELOW,
-            &at.join("publish_timeout"),
-            format!(
-                "found {}, expected more than 0s and less than {}",
-                humantime::format_duration(timeout),
-                humantime::format_duration(PUBLISH_TIMEOUT_BELOW),
-            ),
-        );
-    }
-}
-
-// === impl Connector ===
 
 /// By hand, because serde's own tagged enums lose the path of an error inside.
 impl<'de> Deserialize<'de> for Connector {
@@ -142,6 +138,9 @@ impl<'de> Deserialize<'de> for Connector {
             fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Connector, A::Error> {
                 let (ty, content) = access.variant::<Type>()?;
                 match ty {
+                    Type::Kafka => content.newtype_variant().map(Connector::Kafka),
+                    Type::RabbitMq => content.newtype_variant().map(Connector::RabbitMq),
+                    Type::Nats => content.newtype_variant().map(Connector::Nats),
                     Type::Journal => content.newtype_variant().map(Connector::Journal),
                 }
             }
@@ -149,10 +148,4 @@ impl<'de> Deserialize<'de> for Connector {
 
         deserializer.deserialize_enum("Connector", TYPES, ByType)
     }
-}
-
-#[derive(DeserializeDerive)]
-#[serde(rename_all = "lowercase")]
-enum Type {
-    Journal,
 }
