@@ -146,3 +146,105 @@ fn check_answers_with_the_exit_codes_of_nagios() {
     assert_eq!(check(&["--no-such-flag"]).status.code(), Some(3));
     assert_eq!(home.vodbridge(&["run", "--no-such-flag"]).status.code(), Some(64));
 }
+
+/// A home with one letter that no route took, and one that is no event.
+fn home_with_letters() -> Home {
+    let home = Home::new(
+        "applications: { default: { callback: { token: t } } }\n\
+         connectors: { local: { type: journal } }\n\
+         routes: [{ match: { events: [Never] }, to: [local] }]",
+    );
+    let program = home.start();
+    let path = &format!("{PATH}?token=t");
+    let event = br#"{"EventType":"PullComplete","PullCompleteEvent":{"TaskId":"a","FileId":"1"}}"#;
+    for body in [&event[..], b"no event"] {
+        assert_eq!(program.post(path, body).status, 200);
+    }
+    assert!(program.terminate().success());
+    assert_eq!(home.listed(&["dead-letters"]).len(), 2);
+    home
+}
+
+const ROUTED: &str = "applications: { default: { callback: { token: t } } }\n\
+                      connectors: { local: { type: journal } }";
+
+#[test]
+fn a_letter_is_replayed_by_the_routes_of_today_and_goes_once_it_is_stored() {
+    let home = home_with_letters();
+    home.configure(ROUTED);
+    let output = home.vodbridge(&["dead-letters", "replay", "--dry-run"]);
+    let told = text(output.stdout);
+    assert!(told.contains("PullComplete:a  vod.PullComplete to local"), "{told}");
+    assert!(told.contains("is no event"), "{told}");
+    assert_eq!(home.listed(&["dead-letters"]).len(), 2, "nothing was done");
+
+    let output = home.vodbridge(&["dead-letters", "replay"]);
+    assert_eq!(output.status.code(), Some(1), "one stays: {}", text(output.stderr));
+    assert!(text(output.stdout).starts_with("1 dead letters replayed and removed; kept: 0"));
+    let stored = home.listed(&["events"]);
+    assert_eq!(stored.len(), 1);
+    assert_eq!(stored[0]["id"], "PullComplete:a");
+    let left = home.listed(&["dead-letters"]);
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0]["vodreason"], "not_json", "{left:?}");
+}
+
+#[test]
+fn two_letters_of_one_event_go_out_as_one() {
+    let home = home_with_letters();
+    // A bridge that starts anew does not know the event.
+    let program = home.start();
+    let event = br#"{"EventType":"PullComplete","PullCompleteEvent":{"TaskId":"a","FileId":"1"}}"#;
+    assert_eq!(program.post(&format!("{PATH}?token=t"), event).status, 200);
+    assert!(program.terminate().success());
+    assert_eq!(home.listed(&["dead-letters"]).len(), 3);
+    home.configure(ROUTED);
+    let output = home.vodbridge(&["dead-letters", "replay", "--type", "PullComplete"]);
+    assert!(output.status.success(), "{}", text(output.stderr));
+    assert!(text(output.stdout).starts_with("2 dead letters replayed and removed; kept: 0"));
+    assert_eq!(home.listed(&["events"]).len(), 1);
+}
+
+#[test]
+fn a_letter_that_is_not_taken_again_stays_with_the_reason_said() {
+    let home = home_with_letters();
+    home.configure(ROUTED);
+    let program = home.start();
+    // The journal is the bridge's that runs.
+    let output = home.vodbridge(&["dead-letters", "replay", "--type", "PullComplete"]);
+    assert_eq!(output.status.code(), Some(1));
+    let (out, errors) = (text(output.stdout), text(output.stderr));
+    assert!(out.starts_with("0 dead letters replayed and removed; kept: 1"), "{out}");
+    assert!(errors.contains("the journal belongs to the bridge that runs"), "{errors}");
+    assert!(program.terminate().success());
+    assert_eq!(home.listed(&["dead-letters"]).len(), 2);
+    assert_eq!(home.listed(&["events"]).len(), 0);
+}
+
+#[test]
+fn letters_are_exported_whole_and_removed_only_when_they_are_named() {
+    let home = home_with_letters();
+    let file = home.path().join("letters.jsonl");
+    let arguments = ["dead-letters", "export", "--output", file.to_str().unwrap()];
+    let output = home.vodbridge(&arguments);
+    assert!(output.status.success(), "{}", text(output.stderr));
+    let lines = std::fs::read_to_string(&file).unwrap();
+    let ids: Vec<_> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["vodreason"].clone())
+        .collect();
+    assert_eq!(ids, ["unrouted", "not_json"]);
+    assert!(!home.vodbridge(&arguments).status.success(), "nothing is written over");
+
+    for (arguments, code, left) in [
+        (&["dead-letters", "remove"][..], 64, 2),
+        (&["dead-letters", "remove", "--all"], 64, 2),
+        (&["dead-letters", "remove", "--all", "--dry-run"], 0, 2),
+        (&["dead-letters", "remove", "--type", "PullComplete", "--yes"], 0, 1),
+        (&["dead-letters", "remove", "--all", "--yes"], 0, 0),
+    ] {
+        let output = home.vodbridge(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(output.stderr));
+        assert_eq!(home.listed(&["dead-letters"]).len(), left, "{arguments:?}");
+    }
+}

@@ -21,7 +21,7 @@ fn place_of(kill: u64) -> u64 {
 #[test]
 #[allow(clippy::print_stderr, reason = "the numbers of the run are worth reading")]
 fn every_200_ever_given_is_in_the_journal_after_kill_9() {
-    let home = Home::new("");
+    let home = Home::new("applications: { default: { callback: { spool: off } } }\n");
     let mut confirmed = Vec::new();
     for kill in 0..KILLS {
         let program = home.start();

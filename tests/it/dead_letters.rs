@@ -1,7 +1,13 @@
-use vodbridge::delivery::Outcome;
-use vodbridge::outlet::Admitted;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::support::{Answer, Bridge, Setup, event, of_type, soon};
+use vodbridge::delivery::Outcome;
+use vodbridge::ingest::callback::Clock;
+use vodbridge::outlet::Admitted;
+use vodbridge_core::{Extension, Timestamp};
+
+use crate::support::{Answer, Bridge, Setup, event, of_type, soon, topic};
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_leg_counts_as_having_the_event_once_its_letter_is_acknowledged() {
@@ -114,4 +120,75 @@ async fn a_letter_that_nobody_takes_rejects_nothing() {
     bridge.letter_box.usually(Answer::Refused);
     bridge.journal.usually(Answer::Refused);
     assert_eq!(bridge.outcome(event("a")).await, Outcome::Deferred);
+}
+
+const DAY_MILLIS: u64 = 24 * 3600 * 1000;
+
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_for_a_day_because_a_topic_is_missing_becomes_a_dead_letter() {
+    let now = Arc::new(AtomicU64::new(event("a").time.as_millis()));
+    let clock = Arc::clone(&now);
+    let setup = Setup {
+        clock: Arc::new(move || Timestamp::from_millis(clock.load(Ordering::Relaxed))),
+        connectors: 2,
+        ..Setup::default()
+    };
+    let bridge = setup.build();
+    let connector = bridge.connector();
+    connector.usually(Answer::Topology);
+    let waits = bridge.send(event("probe")).await;
+    soon(connector.begun(1)).await;
+    for (age_millis, missing, outcome) in [
+        (DAY_MILLIS - 1, Duration::from_secs(3600), Outcome::Deferred),
+        // Old enough, as the spool's clock says, and it has been missing for an hour.
+        (DAY_MILLIS, Duration::ZERO, Outcome::Rejected),
+    ] {
+        tokio::time::advance(missing).await;
+        now.store(event("a").time.as_millis() + age_millis, Ordering::Relaxed);
+        assert_eq!(bridge.outcome(event("a")).await, outcome, "after {age_millis} ms");
+    }
+    let letters = bridge.letter_box.all_taken();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].extension("vodreason"), Some("topology"));
+    assert_eq!(letters[0].extension("vodconnector"), Some("c0"));
+    assert_eq!(bridge.connectors[1].taken("a"), 1, "the other leg has it once");
+    drop(waits);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_event_is_not_given_up_when_a_topic_has_just_gone_missing_nor_in_an_outage() {
+    let now = event("a").time.as_millis() + 3 * DAY_MILLIS;
+    let clock: Clock = Arc::new(move || Timestamp::from_millis(now));
+    let bridge = Setup { clock, ..Setup::default() }.build();
+    let connector = bridge.connector();
+    connector.usually(Answer::Topology);
+    let waits = bridge.send(event("probe")).await;
+    soon(connector.begun(1)).await;
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert_eq!(bridge.outcome(event("a")).await, Outcome::Deferred, "a moment ago");
+    connector.usually(Answer::Outage);
+    tokio::time::sleep(Duration::from_secs(2 * 24 * 3600)).await;
+    assert_eq!(bridge.outcome(event("a")).await, Outcome::Deferred, "the broker is away");
+    assert_eq!(bridge.letter_box.all_taken().len(), 0);
+    drop(waits);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pulled_event_counts_from_when_the_lack_was_seen() {
+    let bridge = Bridge::without_drops();
+    let connector = bridge.connector();
+    connector.usually(Answer::Topology);
+    connector.has_topic(&topic("NewFileUpload"), false);
+    let pulled = |id: &str| {
+        let mut event = event(id);
+        let mode = Extension { name: "vodmode".into(), value: "pull".into() };
+        event.extensions.push(mode);
+        event
+    };
+    let waits = bridge.send(pulled("probe")).await;
+    tokio::time::sleep(Duration::from_secs(23 * 3600)).await;
+    assert_eq!(bridge.outcome(pulled("a")).await, Outcome::Deferred);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(bridge.outcome(pulled("a")).await, Outcome::Rejected);
+    drop(waits);
 }

@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 
-use tempfile::TempDir;
+use brokers::SmallDisk;
 use vodsim::callback::{self, Report, Sender};
 
 use crate::program::{Home, PATH, Program};
@@ -60,49 +59,6 @@ fn a_journal_at_its_limit_answers_503_and_goes_on_when_there_is_room() {
     assert!(program.terminate().success());
 }
 
-/// A file system of its own, as large as we say; root only.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    fn mount(size: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let options = format!("size={size}");
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
-            .arg(folder.path())
-            .status();
-        assert!(
-            mount.is_ok_and(|s| s.success()),
-            "this test mounts a small file system and so needs root: run it as root"
-        );
-        Self(folder)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// A file that takes what is left.
-    fn fill(&self) -> PathBuf {
-        let path = self.path().join("somebody-elses-file");
-        let status = Command::new("dd")
-            .arg("if=/dev/zero")
-            .arg(format!("of={}", path.display()))
-            .arg("bs=64k")
-            .stderr(Stdio::null())
-            .status();
-        assert!(!status.unwrap().success(), "the disk should have become full");
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: the program may still be ending.
-        Command::new("umount").arg("-l").arg(self.path()).status().ok();
-    }
-}
-
 #[test]
 fn a_full_disk_answers_503_and_goes_on_when_there_is_room() {
     let disk = SmallDisk::mount("48m");
@@ -133,4 +89,33 @@ fn a_full_disk_answers_503_and_goes_on_when_there_is_room() {
     let program = home.start();
     assert_kept(&home, &[&before, &during, &after]);
     assert!(program.terminate().success());
+}
+
+#[test]
+fn a_journal_that_dies_with_its_pod_holds_no_dead_letters() {
+    let disk = SmallDisk::mount("48m");
+    let port = brokers::Port::take();
+    let nats = format!(
+        "connectors: {{ out: {{ type: nats, servers: [\"nats://{}\"] }} }}\n",
+        port.address()
+    );
+    let start = |yaml: &str, in_pod: bool| {
+        let journal = disk.path().join("journal");
+        let home = Home::with_journal(tempfile::tempdir().unwrap(), journal, yaml);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vodbridge"));
+        if in_pod {
+            command.env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+        }
+        // It sends on what waits, which is nothing, or does not start.
+        let output = command.arg("drain").arg("--config").arg(home.config()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = start(&nats, true);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("is gone with this pod") && said.contains("mount a volume"), "{said}");
+    let (code, said) = start("", true);
+    assert_eq!(code, Some(1), "a required connector: {said}");
+    let (code, said) = start(&format!("{nats}dead_letter: {{ to: out }}\n"), true);
+    assert_eq!(code, Some(0), "only the spool is there: {said}");
+    assert_eq!(start("", false).0, Some(0), "no pod");
 }

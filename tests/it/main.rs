@@ -21,14 +21,23 @@ mod duplicates;
 /// What happens while a topic takes nothing, and how it is found well again.
 mod breaker;
 
+/// What an acknowledgement must survive before it counts.
+mod demand;
+
 /// How a full bridge holds its sources back, and that the room always comes back.
 mod room;
+
+/// What is kept when nobody takes it, and how it goes on.
+mod resending;
 
 /// Everything at once, under random weather.
 mod conservation;
 
 /// What comes out is a CloudEvent to others.
 mod cloud_events;
+
+/// Reliable callbacks between a simulated VOD and fakes: what is confirmed, when, and what is not.
+mod pull;
 
 /// The program itself, on free ports.
 mod program;
@@ -42,6 +51,9 @@ mod hostile;
 /// What a `kill -9` leaves.
 mod crash;
 
+/// What is kept until a connector takes it.
+mod spool;
+
 /// A journal at its limit, a disk at its end.
 mod full;
 
@@ -53,3 +65,12 @@ mod listener;
 
 /// The commands beside a running bridge, and without one.
 mod commands;
+
+/// What was delivered: listed beside what the journal holds, and sent again.
+mod history;
+
+/// What VOD is set to do, looked at and changed from the command line.
+mod vod;
+
+/// Kafka, RabbitMQ and NATS, from the POST to a subscriber of each.
+mod brokers;

@@ -141,12 +141,17 @@ impl Home {
         let _home = self.clone();
         let mut program =
             Program { child, lines, reader, callbacks: unknown, admin: unknown, _home };
-        for (what, address) in [("callbacks", 0), ("/livez", 1)] {
-            let Some(line) = program.wait_for_line(what) else { return Err(program.end().1) };
-            let found = line["address"].as_str().unwrap().parse().unwrap();
-            *[&mut program.callbacks, &mut program.admin][address] = found;
+        loop {
+            let Some(line) = program.wait_for_line("") else { return Err(program.end().1) };
+            let message = line["message"].as_str().unwrap();
+            let address = || line["address"].as_str().unwrap().parse().unwrap();
+            if message.starts_with("callbacks are taken in") {
+                program.callbacks = address();
+            } else if message.starts_with("/livez") {
+                program.admin = address();
+                return Ok(program);
+            }
         }
-        Ok(program)
     }
 }
 
@@ -156,6 +161,11 @@ impl Program {
     /// A bridge with defaults and a home of its own.
     pub(crate) fn with_defaults() -> Self {
         Home::new("").start()
+    }
+
+    /// Its configuration and journal, which outlive it.
+    pub(crate) fn home(&self) -> Home {
+        self._home.clone()
     }
 
     /// The next log line whose message contains `text`; none if the program ends before.

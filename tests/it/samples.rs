@@ -8,11 +8,11 @@ use vodbridge_vod::{Content, sign};
 use crate::cloud_events::callbacks;
 use crate::program::{Home, PATH};
 
-const SIGN_KEY: &str = "Abc123XYZ789";
+pub(crate) const SIGN_KEY: &str = "Abc123XYZ789";
 
 /// The body with a file and a task of its own, so that no sample is the duplicate of another,
 /// and with a clock inside the window if it is signed.
-fn of_its_own(n: usize, body: &[u8]) -> Vec<u8> {
+pub(crate) fn of_its_own(n: usize, body: &[u8]) -> Vec<u8> {
     let mut text = String::from_utf8(body.to_vec()).unwrap();
     let content = Content::read(&body.to_vec().into()).unwrap();
     // A number where the sample has one; above 2^53, as VOD's are.

@@ -7,10 +7,13 @@ use tokio_util::task::TaskTracker;
 use vodbridge::config::{Pattern, TopicTemplate};
 use vodbridge::delivery::{Outcome, Purpose};
 use vodbridge::duplicates::{Duplicates, Receipt, Repeat};
+use vodbridge::ingest::callback::Clock;
 use vodbridge::outlet::{Admitted, Arrival, Outlet, Room};
-use vodbridge::route::{Letters, Match, PartitionKey, Progress, Route, Router, Target, Then};
+use vodbridge::route::{
+    Demand, Letters, Match, Overdue, PartitionKey, Progress, Route, Router, Target, Then,
+};
 use vodbridge::telemetry::metrics::{Intake, Metrics, Mode};
-use vodbridge_core::{Connector, Event, Topic};
+use vodbridge_core::{Connector, Event, Fault, Timestamp, Topic};
 
 use super::{Fake, Scrape};
 
@@ -32,12 +35,17 @@ pub(crate) struct Setup {
     pub(crate) also: Vec<usize>,
     /// Event types that take the one route; others match no route.
     pub(crate) routed: &'static str,
-    /// Event types that are dropped.
+    /// Event types that are dropped; none where this is empty.
     pub(crate) dropped: &'static str,
     pub(crate) room_events: usize,
     pub(crate) room_bytes: u32,
     pub(crate) window: Duration,
     pub(crate) entries_max: usize,
+    /// What the connectors' acknowledgements must survive.
+    pub(crate) require: Vec<Fault>,
+    /// `dead_letter.after`.
+    pub(crate) overdue_after: Duration,
+    pub(crate) clock: Clock,
 }
 
 /// Metrics, duplicates, routes and an outlet over fake connectors, with a fake letter box and a
@@ -48,9 +56,10 @@ pub(crate) struct Bridge {
     pub(crate) journal: Arc<Fake>,
     pub(crate) targets: Vec<Arc<Target>>,
     pub(crate) tracker: TaskTracker,
-    metrics: Arc<Metrics>,
-    intake: Arc<Intake>,
-    outlet: Outlet,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) outlet: Outlet,
+    pub(crate) intake: Arc<Intake>,
 }
 
 impl Default for Setup {
@@ -64,6 +73,9 @@ impl Default for Setup {
             room_bytes: 64 << 20,
             window: Duration::from_secs(600),
             entries_max: 1000,
+            require: Vec::new(),
+            overdue_after: Duration::from_secs(24 * 3600),
+            clock: Arc::new(|| Timestamp::from_millis(1_767_226_200_123)),
         }
     }
 }
@@ -73,7 +85,8 @@ impl Setup {
         let metrics = Arc::new(Metrics::new());
         let target = |name: &str, fake: &Arc<Fake>| {
             let connector = Arc::clone(fake) as Arc<dyn Connector>;
-            Target::new(name, connector, PUBLISH_TIMEOUT, metrics.publishing(name))
+            let demand = Demand::new(self.require.clone(), Vec::new());
+            Target::new(name, connector, PUBLISH_TIMEOUT, demand, metrics.publishing(name))
         };
         let connectors: Vec<_> = (0..self.connectors).map(|_| Fake::new()).collect();
         let targets: Vec<_> =
@@ -83,6 +96,7 @@ impl Setup {
             target: target("letters", &letter_box),
             topic: Topic::new("vod.dead-letter").unwrap(),
             last_resort: Some(target("journal", &journal)),
+            overdue: Overdue { after: self.overdue_after, clock: self.clock },
         };
         let route = |events: &str, then| Route {
             name: "test".into(),
@@ -95,15 +109,34 @@ impl Setup {
             topic: TopicTemplate::new("vod.{event_type}").unwrap(),
             key: PartitionKey::Subject,
         };
-        let routes = vec![route(self.dropped, Then::Drop), route(self.routed, published)];
+        let mut routes = vec![route(self.routed, published)];
+        if !self.dropped.is_empty() {
+            routes.insert(0, route(self.dropped, Then::Drop));
+        }
         let tracker = TaskTracker::new();
-        let router =
-            Router::new(routes, targets.clone(), letters, Arc::clone(&metrics), tracker.clone());
+        let router = Router::new(
+            routes,
+            targets.clone(),
+            letters,
+            Arc::clone(&metrics),
+            tracker.clone(),
+            None,
+        );
         let duplicates = Duplicates::new(self.window, self.entries_max);
         let room = Room::new(self.room_events, self.room_bytes);
-        let outlet = Outlet::new(duplicates, router, tracker.clone(), room);
+        let outlet = Outlet::new(duplicates, Arc::clone(&router), tracker.clone(), room);
         let intake = metrics.intake("movies", Mode::callback, &["other"]);
-        Bridge { connectors, letter_box, journal, targets, tracker, metrics, intake, outlet }
+        Bridge {
+            connectors,
+            letter_box,
+            journal,
+            targets,
+            tracker,
+            metrics,
+            router,
+            outlet,
+            intake,
+        }
     }
 }
 
@@ -111,6 +144,11 @@ impl Bridge {
     /// So many connectors, all of them required.
     pub(crate) fn to(connectors: usize) -> Self {
         Setup { connectors, ..Setup::default() }.build()
+    }
+
+    /// The same, without a route that takes events whatever the connector does.
+    pub(crate) fn without_drops() -> Self {
+        Setup { dropped: "", ..Setup::default() }.build()
     }
 
     /// The first connector.
@@ -125,12 +163,14 @@ impl Bridge {
 
     /// Offers an event that was kept when it was deferred.
     pub(crate) fn offer_again(&self, event: Event, progress: Progress) -> Admitted {
-        self.outlet.resume(self.arrival(event, Purpose::Publish), progress)
+        let resumed = self.outlet.resume(self.arrival(event, Purpose::Publish), progress);
+        resumed.expect("without a row it waits for nobody")
     }
 
     /// Offers what is no event.
     pub(crate) fn offer_unrecognized(&self, event: Event) -> Admitted {
-        let purpose = Purpose::DeadLetter { reason: "unrecognized", detail: "no\nJSON".to_owned() };
+        let purpose =
+            Purpose::DeadLetter { reason: "unrecognized".into(), detail: "no\nJSON".to_owned() };
         self.outlet.admit(self.arrival(event, purpose))
     }
 
@@ -174,7 +214,7 @@ impl Bridge {
     }
 
     fn arrival(&self, event: Event, purpose: Purpose) -> Arrival {
-        Arrival { event, purpose, obligation: self.intake.begin(0), bytes: None }
+        Arrival { event, purpose, obligation: self.intake.begin(0), bytes: None, row: None }
     }
 }
 

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use vodbridge_core::{
-    Answer as Survival, Connector, Durability, Event, Provenance, PublishError, Topic, Unavailable,
+    Answer as Survival, Connector, Durability, Event, Provenance, PublishError, Survives, Topic,
+    Unavailable,
 };
 
 /// How a fake answers one attempt.
@@ -38,6 +39,8 @@ struct Script {
     by_event: HashMap<String, VecDeque<Answer>>,
     missing: HashSet<String>,
     check_panics: bool,
+    survives_machine: Survives,
+    provided: Vec<Topic>,
     attempts: Vec<(String, String)>,
     taken: Vec<Event>,
 }
@@ -50,6 +53,8 @@ impl Fake {
             by_event: HashMap::new(),
             missing: HashSet::new(),
             check_panics: false,
+            survives_machine: Survives::Yes,
+            provided: Vec::new(),
             attempts: Vec::new(),
             taken: Vec::new(),
         };
@@ -87,6 +92,16 @@ impl Fake {
         self.script().check_panics = panics;
     }
 
+    /// Whether what it acknowledges survives the loss of a machine.
+    pub(crate) fn survives_machine(&self, survives: Survives) {
+        self.script().survives_machine = survives;
+    }
+
+    /// The topics that it was asked to make.
+    pub(crate) fn provided(&self) -> Vec<Topic> {
+        self.script().provided.clone()
+    }
+
     /// Attempts of one event, whatever the answer.
     pub(crate) fn attempts(&self, id: &str) -> usize {
         self.script().attempts.iter().filter(|(event, _)| event == id).count()
@@ -105,6 +120,11 @@ impl Fake {
     /// Everything that was acknowledged.
     pub(crate) fn all_taken(&self) -> Vec<Event> {
         self.script().taken.clone()
+    }
+
+    /// Forgets what was acknowledged.
+    pub(crate) fn forget(&self) {
+        self.script().taken.clear();
     }
 
     /// Resolves once so many attempts have begun.
@@ -158,9 +178,9 @@ impl Connector for Fake {
         topics: &[Topic],
     ) -> Result<Vec<Result<Durability, Unavailable>>, Unavailable> {
         self.checks.send_modify(|n| *n += 1);
-        let (panics, missing) = {
+        let (panics, missing, survives) = {
             let script = self.script();
-            (script.check_panics, script.missing.clone())
+            (script.check_panics, script.missing.clone(), script.survives_machine)
         };
         if panics {
             resume_unwind(Box::new("scripted panic of a check"));
@@ -170,9 +190,15 @@ impl Connector for Fake {
             if missing.contains(topic.as_str()) {
                 return Err(Unavailable::topology("scripted as missing"));
             }
-            Ok(Durability { process: yes(), machine: yes(), node: yes(), all: yes() })
+            let machine = Survival { survives, provenance: Provenance::Broker, remedy: None };
+            Ok(Durability { process: yes(), machine, node: yes(), all: yes() })
         };
         Ok(topics.iter().map(judge).collect())
+    }
+
+    async fn provide(&self, topics: &[Topic]) -> Result<Vec<Result<(), Unavailable>>, Unavailable> {
+        self.script().provided.extend_from_slice(topics);
+        Ok(topics.iter().map(|_| Ok(())).collect())
     }
 
     async fn close(&self) {}
