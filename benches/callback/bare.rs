@@ -4,7 +4,6 @@
 use std::thread;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use rusqlite::Connection;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
@@ -12,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use vodsim::callback;
 
-use crate::Measured;
+use crate::support::measured::{Measured, histogram};
 
 type Append = (Vec<u8>, oneshot::Sender<()>);
 
@@ -40,7 +39,7 @@ async fn append(queue: mpsc::Sender<Append>, appenders: usize, time: Duration) -
     for _ in 0..appenders {
         let (queue, row) = (queue.clone(), row.clone());
         tasks.spawn(async move {
-            let mut micros = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).unwrap();
+            let mut micros = histogram();
             while began.elapsed() < time {
                 let sent = Instant::now();
                 let (answer, answered) = oneshot::channel();
@@ -53,11 +52,9 @@ async fn append(queue: mpsc::Sender<Append>, appenders: usize, time: Duration) -
     }
     let all = tasks.join_all().await;
     let elapsed = began.elapsed();
-    let mut micros = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).unwrap();
+    let mut micros = histogram();
     all.into_iter().for_each(|one| micros.add(one).unwrap());
-    let quantile = |share| Duration::from_micros(micros.value_at_quantile(share));
-    let rate = micros.len() as f64 / elapsed.as_secs_f64();
-    Measured { rate, p50: quantile(0.5), p99: quantile(0.99) }
+    Measured::of(&micros, elapsed)
 }
 
 fn write(mut connection: Connection, mut queued: mpsc::Receiver<Append>) {

@@ -10,25 +10,19 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to say")]
 
 mod bare;
-mod children;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::env;
 use std::fs;
 use std::time::Duration;
 
-use children::Child;
+use support::child::{self, Child};
+use support::measured::{Measured, argument, millis};
 use vodsim::callback::Sender;
 
 /// Connections of the rows.
 const CONNECTIONS: [usize; 3] = [1, 32, 128];
-
-/// What one column reached in one round.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Measured {
-    pub(crate) rate: f64,
-    pub(crate) p50: Duration,
-    pub(crate) p99: Duration,
-}
 
 /// The rounds of one row.
 #[derive(Debug, Default)]
@@ -40,18 +34,13 @@ struct Row {
 }
 
 fn main() {
-    let arguments: Vec<String> = env::args().collect();
-    if arguments.iter().any(|a| a == children::AT_ONCE) {
-        return children::answer_at_once();
+    if env::args().any(|a| a == child::AT_ONCE) {
+        return child::answer_at_once();
     }
-    let number = |name: &str, default: u64| {
-        let at = arguments.iter().position(|a| a == name);
-        at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
-    };
-    let rounds = number("--rounds", 5);
-    let time = Duration::from_secs(number("--seconds", 3));
+    let rounds = argument("--rounds", 5);
+    let time = Duration::from_secs(argument("--seconds", 3));
 
-    let size = fs::metadata(children::BRIDGE).unwrap().len();
+    let size = fs::metadata(child::BRIDGE).unwrap().len();
     println!("the binary has {:.1} MiB", size as f64 / 1_048_576.0);
     println!(
         "{rounds} rounds of {} s; medians; answers per second, p50 / p99 in ms",
@@ -78,7 +67,7 @@ fn main() {
             row.at_once.push(drive(&child, connections, time, round));
             drop(child);
             row.bare.push(bare::group_commit(connections, time));
-            let child = Child::bridge();
+            let child = Child::bridge("");
             started.push(child.started_in);
             row.bridge.push(drive(&child, connections, time, round));
             row.resident_kib = row.resident_kib.max(child.resident_kib());
@@ -97,11 +86,12 @@ fn drive(child: &Child, connections: usize, time: Duration, round: u64) -> Measu
     let report = sender.numbers(first..first + 10_000_000).stop_after(time).run();
     let confirmed = report.confirmed().count() as u64;
     assert_eq!(confirmed, report.answered(200) + report.unanswered(), "{report:?}");
-    Measured { rate: report.rate(), p50: report.quantile(0.5), p99: report.quantile(0.99) }
+    let (rate, cpu) = (report.rate(), Duration::ZERO);
+    Measured { rate, p50: report.quantile(0.5), p99: report.quantile(0.99), cpu }
 }
 
 fn print(connections: usize, row: &Row) {
-    let [a, b, c] = [&row.at_once, &row.bare, &row.bridge].map(|r| median(r));
+    let [a, b, c] = [&row.at_once, &row.bare, &row.bridge].map(|r| Measured::median(r));
     let show =
         |m: Measured| format!("{:>8.0} {:>6.2} / {:>5.2}", m.rate, millis(m.p50), millis(m.p99));
     println!(
@@ -118,9 +108,9 @@ fn print(connections: usize, row: &Row) {
 fn aims(rows: &[Row], started: Duration) {
     let said = |met: bool| if met { "met" } else { "not met" };
     let [first, .., last] = rows else { return };
-    let [a, b, c] = [&last.at_once, &last.bare, &last.bridge].map(|r| median(r));
+    let [a, b, c] = [&last.at_once, &last.bare, &last.bridge].map(|r| Measured::median(r));
     let ratio = c.rate / a.rate.min(b.rate);
-    let [alone, commit] = [&first.bridge, &first.bare].map(|r| median(r).p99);
+    let [alone, commit] = [&first.bridge, &first.bare].map(|r| Measured::median(r).p99);
     let over = millis(alone) - millis(commit);
     let resident = rows.iter().map(|r| r.resident_kib).max().unwrap_or(0) as f64 / 1024.0;
     println!();
@@ -138,24 +128,4 @@ fn aims(rows: &[Row], started: Duration) {
         millis(started),
         said(started < Duration::from_millis(100))
     );
-}
-
-/// The median of each number by itself.
-fn median(rounds: &[Measured]) -> Measured {
-    let middle = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    let time = |of: fn(&Measured) -> Duration| {
-        Duration::from_secs_f64(middle(rounds.iter().map(|m| of(m).as_secs_f64()).collect()))
-    };
-    Measured {
-        rate: middle(rounds.iter().map(|m| m.rate).collect()),
-        p50: time(|m| m.p50),
-        p99: time(|m| m.p99),
-    }
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
