@@ -1,0 +1,139 @@
+{{/* What the bridge reads: the values' `config`, and what the chart alone can know. */}}
+{{- define "vodbridge.config" -}}
+{{- $own := dict
+      "http" (dict "listen" (printf "0.0.0.0:%v" .Values.ports.callback))
+      "admin" (dict "listen" (printf "0.0.0.0:%v" .Values.ports.admin))
+      "journal" (dict "path" "/var/lib/vodbridge/journal") }}
+{{- $config := mergeOverwrite (deepCopy .Values.config) $own }}
+{{- range $config.applications }}
+{{- if and (kindIs "map" .callback) (kindIs "bool" .callback.spool) }}
+{{- $_ := set .callback "spool" (include "vodbridge.word" .callback.spool) }}
+{{- end }}
+{{- end }}
+{{- range $config.connectors }}
+{{- if kindIs "bool" .idempotence }}
+{{- $_ := set . "idempotence" (include "vodbridge.word" .idempotence) }}
+{{- end }}
+{{- end }}
+{{- toYaml $config }}
+{{- end }}
+
+{{/* Helm's YAML makes truth values of `on` and `off` before a template sees them. */}}
+{{- define "vodbridge.word" -}}
+{{- if kindIs "bool" . }}{{ ternary "on" "off" . }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
+{{/* The applications as the bridge sees them, in JSON: without any, `default` takes callbacks. */}}
+{{- define "vodbridge.applications" -}}
+{{- .Values.config.applications | default (dict "default" (dict "callback" dict)) | toJson }}
+{{- end }}
+
+{{/* The names of the applications that take callbacks, in JSON: { names: [...], paths: [...] }. */}}
+{{- define "vodbridge.callbacks" -}}
+{{- $names := list }}
+{{- $paths := list }}
+{{- range $name, $application := include "vodbridge.applications" . | fromJson }}
+{{- if kindIs "map" $application.callback }}
+{{- $names = append $names $name }}
+{{- $paths = append $paths ($application.callback.path | default (printf "/vod/%s" $name)) }}
+{{- end }}
+{{- end }}
+{{- dict "names" $names "paths" $paths | toJson }}
+{{- end }}
+
+{{/* The connectors as the bridge sees them, in JSON: without any, `journal` is the one. */}}
+{{- define "vodbridge.connectors" -}}
+{{- .Values.config.connectors | default (dict "journal" (dict "type" "journal")) | toJson }}
+{{- end }}
+
+{{/* The connectors that must acknowledge an event of some route, in JSON: { names: [...] }. */}}
+{{- define "vodbridge.required" -}}
+{{- $names := list }}
+{{- if kindIs "slice" .Values.config.routes }}
+{{- range .Values.config.routes }}
+{{- $names = concat $names (.to | default list) }}
+{{- end }}
+{{- else }}
+{{- $names = keys (include "vodbridge.connectors" . | fromJson) }}
+{{- end }}
+{{- dict "names" (uniq $names | sortAlpha) | toJson }}
+{{- end }}
+
+{{/* Milliseconds of a duration as the configuration writes it ("25s", "1m 30s", "250ms"). */}}
+{{- define "vodbridge.milliseconds" -}}
+{{- $units := dict
+      "ms" 1 "msec" 1 "millis" 1
+      "s" 1000 "sec" 1000 "secs" 1000 "second" 1000 "seconds" 1000
+      "m" 60000 "min" 60000 "mins" 60000 "minute" 60000 "minutes" 60000
+      "h" 3600000 "hr" 3600000 "hrs" 3600000 "hour" 3600000 "hours" 3600000 }}
+{{- if not (regexMatch "^ *([0-9]+ *[a-z]+ *)+$" (toString .value)) }}
+{{- fail (printf "config.%s: found %v, expected a duration such as 25s or 1m 30s." .key .value) }}
+{{- end }}
+{{- $sum := 0 }}
+{{- range regexFindAll "[0-9]+ *[a-z]+" .value -1 }}
+{{- $unit := regexFind "[a-z]+" . }}
+{{- if not (hasKey $units $unit) }}
+{{- fail (printf "config.%s: found %v, whose unit %q is none of ms, s, m and h." $.key $.value $unit) }}
+{{- end }}
+{{- $sum = add $sum (mul (regexFind "[0-9]+" . | atoi) (get $units $unit)) }}
+{{- end }}
+{{- $sum }}
+{{- end }}
+
+{{/* MiB of a size as the configuration (64MiB, 1GiB, 1GB) or Kubernetes (2Gi, 500M) writes it, up or down. */}}
+{{- define "vodbridge.mebibytes" -}}
+{{- $text := toString . }}
+{{- $number := regexFind "^[0-9.]+" $text | float64 }}
+{{- $unit := regexFind "[A-Za-z]+" $text | trimSuffix "B" }}
+{{- $factors := dict "" 0.00000095367 "k" 0.00095367 "K" 0.00095367 "Ki" 0.0009765625 "M" 0.95367 "Mi" 1.0 "G" 953.67 "Gi" 1024.0 "T" 953674.0 "Ti" 1048576.0 }}
+{{- mulf $number (get $factors $unit | default 1.0) | int64 }}
+{{- end }}
+
+{{- define "vodbridge.graceSeconds" -}}
+{{- $ms := include "vodbridge.milliseconds" (dict "key" "grace" "value" (.Values.config.grace | default "25s")) | int64 }}
+{{- div (add $ms 999) 1000 }}
+{{- end }}
+
+{{/* More than grace: the bridge ends by itself, and a pod is not killed while it does. */}}
+{{- define "vodbridge.terminationSeconds" -}}
+{{- if kindIs "invalid" .Values.terminationGracePeriodSeconds }}
+{{- add (include "vodbridge.graceSeconds" . | int64) 20 }}
+{{- else }}
+{{- .Values.terminationGracePeriodSeconds | int64 }}
+{{- end }}
+{{- end }}
+
+{{/* The ports of the brokers and of VOD, in JSON: { ports: [...] }. */}}
+{{- define "vodbridge.egressPorts" -}}
+{{- $usual := dict "kafka" 9092 "rabbitmq" 5672 "nats" 4222 }}
+{{- $ports := list }}
+{{- range $name, $connector := include "vodbridge.connectors" . | fromJson }}
+{{- range concat ($connector.brokers | default list) ($connector.urls | default list) ($connector.servers | default list) (compact (list $connector.management_url $connector.monitoring_url)) }}
+{{- $place := regexReplaceAll "^[a-z]+://([^/@]*@)?" . "" | regexFind "^[^/?]*" }}
+{{- $port := regexFind ":[0-9]+$" $place | trimPrefix ":" }}
+{{- $scheme := regexFind "^[a-z]+://" . }}
+{{- if $port }}
+{{- $ports = append $ports (atoi $port) }}
+{{- else if eq $scheme "amqps://" }}
+{{- $ports = append $ports 5671 }}
+{{- else if eq $scheme "https://" }}
+{{- $ports = append $ports 443 }}
+{{- else if eq $scheme "http://" }}
+{{- $ports = append $ports 80 }}
+{{- else }}
+{{- $ports = append $ports (get $usual $connector.type) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $name, $application := include "vodbridge.applications" . | fromJson }}
+{{- if kindIs "map" $application.pull }}
+{{- $ports = append $ports 443 }}
+{{- with $application.pull.endpoint }}
+{{- with regexFind ":[0-9]+" (regexReplaceAll "^[a-z]+://" . "") }}
+{{- $ports = append $ports (trimPrefix ":" . | atoi) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- dict "ports" (uniq $ports) | toJson }}
+{{- end }}
