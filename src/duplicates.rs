@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use vodbridge_core::{Event, KnownBy};
 
 pub use flight::Receipt;
-pub(crate) use flight::{Flight, Late, Party};
+pub(crate) use flight::{Flight, Keeping, Party};
 use memory::{Key, Memory};
 
 use crate::delivery::{Ack, Outcome};
@@ -225,7 +225,11 @@ impl Repeat {
     }
 
     /// Ends the flight: nobody can join it any more, and everybody who did learns the outcome.
+    /// A deferral of an event that is being written to the spool waits for that.
     pub(crate) fn end(&self, flight: &Flight, by_content: bool, outcome: Outcome, ending: Ending) {
+        if outcome == Outcome::Deferred && flight.park(self, by_content, ending) {
+            return;
+        }
         let Duplicates { window, entries_max, .. } = *self.duplicates;
         let mut state = self.duplicates.lock();
         // Under the lock, so that nobody says that a repeat is expected between the two.

@@ -242,6 +242,11 @@ impl Departure {
         self.ack.flight()
     }
 
+    /// The share of the process's bytes that its message holds; from here on it is the caller's.
+    pub(crate) fn take_bytes(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.bytes.take()
+    }
+
     /// Takes room if there is some.
     pub(crate) fn try_room(&self) -> Option<Taken> {
         self.outlet.room.try_acquire(self.event.message.len())

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::Repeat;
 use crate::delivery::Outcome;
 use crate::ingest::spool::Row;
 use crate::route::Progress;
@@ -16,8 +17,6 @@ use crate::telemetry::metrics::{Ending, Mode, Obligation};
 pub(crate) struct Flight {
     began: Instant,
     outcome: AtomicU8,
-    /// The same, under the lock of the parties.
-    ending: AtomicU8,
     settled: Notify,
     receipts: AtomicUsize,
     abandoned: Notify,
@@ -28,9 +27,30 @@ pub(crate) struct Flight {
     progress: Mutex<Progress>,
     /// Whether the event waits in the spool if it is deferred.
     is_kept: AtomicBool,
-    /// The lead first, then those who joined.
-    parties: Mutex<Vec<Party>>,
+    parties: Mutex<Parties>,
 }
+
+#[derive(Debug)]
+struct Parties {
+    /// The lead first, then those who joined.
+    all: Vec<Party>,
+    /// Whether the event is being written to the spool.
+    is_being_kept: bool,
+    /// The delivery was deferred before that was done: it ends when it is.
+    parked: Option<Parked>,
+}
+
+/// A deferral that waits until it is known whether the event is kept.
+#[derive(Debug)]
+struct Parked {
+    repeat: Repeat,
+    by_content: bool,
+    lead: Ending,
+}
+
+/// An event that is being written to the spool while it is sent on. Dropped, it is not kept.
+#[derive(Debug)]
+pub(crate) struct Keeping(Arc<Flight>);
 
 /// One who brought the event.
 #[derive(Debug)]
@@ -39,15 +59,6 @@ pub(crate) struct Party {
     pub(crate) obligation: Obligation,
     /// Where it is kept, if it is.
     pub(crate) row: Option<Row>,
-}
-
-/// What became of a row that was written for an event under way.
-#[derive(Debug)]
-pub(crate) enum Late {
-    /// The event had not settled: the row is its own.
-    No,
-    /// The event had been deferred meanwhile: the row waits, and was counted nowhere.
-    Deferred(Row),
 }
 
 const UNSETTLED: u8 = u8::MAX;
@@ -64,7 +75,6 @@ impl Flight {
         let flight = Arc::new(Self {
             began: Instant::now(),
             outcome: AtomicU8::new(UNSETTLED),
-            ending: AtomicU8::new(UNSETTLED),
             settled: Notify::new(),
             receipts: AtomicUsize::new(0),
             abandoned: Notify::new(),
@@ -72,7 +82,7 @@ impl Flight {
             panicked: AtomicBool::new(false),
             progress: Mutex::new(progress),
             is_kept: AtomicBool::new(lead.row.is_some()),
-            parties: Mutex::new(vec![lead]),
+            parties: Mutex::new(Parties { all: vec![lead], is_being_kept: false, parked: None }),
         });
         let receipt = Receipt::new(&flight);
         (flight, receipt)
@@ -81,38 +91,34 @@ impl Flight {
     /// Adds a waiter. The caller holds the lock under which flights are settled.
     pub(super) fn join(self: &Arc<Self>, party: Party) -> Receipt {
         self.is_kept.fetch_or(party.row.is_some(), Ordering::Relaxed);
-        self.parties().push(party);
+        self.parties().all.push(party);
         Receipt::new(self)
     }
 
-    /// The event was written to the spool: from here on it waits there if it is deferred.
-    pub(crate) fn keep(&self, row: Row) -> Late {
+    /// The event is being written to the spool: until that is done or given up, it is not deferred.
+    pub(crate) fn keep(self: &Arc<Self>) -> Keeping {
+        self.parties().is_being_kept = true;
+        Keeping(Arc::clone(self))
+    }
+
+    /// Leaves a deferral to the end of the writing to the spool, if that is under way: whether the
+    /// event is kept is known only then.
+    pub(super) fn park(&self, repeat: &Repeat, by_content: bool, lead: Ending) -> bool {
         let mut parties = self.parties();
-        match parties.first_mut() {
-            Some(lead) => {
-                lead.row = Some(row);
-                self.is_kept.store(true, Ordering::Relaxed);
-                return Late::No;
-            }
-            // Ended, and the outcome is stored by whoever has emptied this, a moment later at most.
-            None => drop(parties),
+        if parties.is_being_kept {
+            parties.parked = Some(Parked { repeat: repeat.clone(), by_content, lead });
         }
-        if self.ending.load(Ordering::Acquire) == Outcome::Deferred as u8 {
-            return Late::Deferred(row);
-        }
-        row.settled();
-        Late::No
+        parties.is_being_kept
     }
 
     /// Ends what every party is owed, and then tells every receipt.
     pub(super) fn end(&self, outcome: Outcome, lead: Ending) {
         let mut parties = self.parties();
-        self.ending.store(outcome as u8, Ordering::Release);
-        let parties_now = std::mem::take(&mut *parties);
+        let all = std::mem::take(&mut parties.all);
         drop(parties);
         let is_kept = self.is_kept.load(Ordering::Relaxed);
         let mut ending = lead;
-        for Party { obligation, row } in parties_now {
+        for Party { obligation, row } in all {
             match (outcome, row) {
                 (Outcome::Deferred, Some(row)) => {
                     // Counted first: once it is put back, another may take it out again.
@@ -140,10 +146,10 @@ impl Flight {
     /// Whether the event came by a way that keeps nothing, and is not in the spool either.
     pub(super) fn is_kept_nowhere(&self) -> bool {
         !self.is_kept.load(Ordering::Relaxed)
-            && self.parties().iter().any(|party| party.obligation.mode() == Mode::callback)
+            && self.parties().all.iter().any(|party| party.obligation.mode() == Mode::callback)
     }
 
-    fn parties(&self) -> MutexGuard<'_, Vec<Party>> {
+    fn parties(&self) -> MutexGuard<'_, Parties> {
         self.parties.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -187,12 +193,49 @@ impl Flight {
         }
     }
 
+    /// Whether the event is stored, or its dead letter is.
+    pub(crate) fn is_stored(&self) -> bool {
+        matches!(self.outcome(), Some(Outcome::Delivered | Outcome::Rejected))
+    }
+
     fn outcome(&self) -> Option<Outcome> {
         match self.outcome.load(Ordering::Acquire) {
             0 => Some(Outcome::Delivered),
             1 => Some(Outcome::Rejected),
             2 => Some(Outcome::Deferred),
             _ => None,
+        }
+    }
+}
+
+// === impl Keeping ===
+
+impl Keeping {
+    /// The event is in the spool: from here on it waits there if it is deferred.
+    pub(crate) fn kept(self, row: Row) {
+        let mut parties = self.0.parties();
+        match parties.all.first_mut() {
+            Some(lead) => {
+                lead.row = Some(row);
+                self.0.is_kept.store(true, Ordering::Relaxed);
+            }
+            None => {
+                // It is stored: what was deferred would have waited for this.
+                drop(parties);
+                row.settled();
+            }
+        }
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        let mut parties = self.0.parties();
+        parties.is_being_kept = false;
+        let parked = parties.parked.take();
+        drop(parties);
+        if let Some(Parked { repeat, by_content, lead }) = parked {
+            repeat.end(&self.0, by_content, Outcome::Deferred, lead);
         }
     }
 }

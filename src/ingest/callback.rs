@@ -215,8 +215,7 @@ impl Endpoint {
         match (departure, &self.spool) {
             (None, _) => {}
             (Some(departure), Some(spool)) => {
-                let (spool, intake) = (Arc::clone(spool), Arc::clone(&self.intake));
-                self.outlet.spawn(keep_and_depart(spool, intake, departure, deadline));
+                self.outlet.spawn(keep_and_depart(Arc::clone(spool), departure, deadline));
             }
             (Some(departure), None) => {
                 if timeout_at(deadline, departure.depart()).await.is_err() {

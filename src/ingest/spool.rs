@@ -1,4 +1,4 @@
-//! The spool: what came in by callback is on the disk before it is sent on, and until it has
+//! The spool: what came in by callback is written to the disk at once, and stays there until it has
 //! settled.
 //!
 //! ```text
@@ -28,7 +28,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use vodbridge_core::{Event, Timestamp};
-use vodbridge_journal::{AppendError, Changes, Done, Letter, Seq, State, Store};
+use vodbridge_journal::{AppendError, Changes, Done, Letter, Seq, State, Store, Withdrawal};
 
 use crate::delivery::Purpose;
 use crate::ingest::callback::Clock;
@@ -120,7 +120,8 @@ impl Spool {
         })
     }
 
-    /// Writes an event, and resolves once it is on the disk.
+    /// Writes an event, and resolves once it is on the disk, or will not be because it was withdrawn
+    /// (`None`).
     ///
     /// # Errors
     ///
@@ -128,21 +129,24 @@ impl Spool {
     ///
     /// # Cancel safety
     ///
-    /// None: the row of a future that was dropped is sent on by the next process alone.
+    /// None unless it was withdrawn before the writer had it: the row of a future that was dropped
+    /// is sent on by the next process alone.
     pub async fn keep(
         self: &Arc<Self>,
         event: &Event,
         purpose: &Purpose,
-    ) -> Result<Row, AppendError> {
+        withdrawal: &Withdrawal,
+    ) -> Result<Option<Row>, AppendError> {
         let letter = match purpose {
             Purpose::Publish => None,
             Purpose::DeadLetter { reason, detail } => {
                 Some(Letter { reason: reason.clone(), detail: detail.clone() })
             }
         };
-        let kept = self.store.spool(event, letter, (self.clock)()).await;
+        let kept = self.store.spool_unless(withdrawal, event, letter, (self.clock)()).await;
         let seq = match kept {
-            Ok(seq) => seq,
+            Ok(Some(seq)) => seq,
+            Ok(None) => return Ok(None),
             Err(error) => {
                 self.note_full(matches!(error, AppendError::ShareFull { .. }), &error);
                 return Err(error);
@@ -152,7 +156,7 @@ impl Spool {
             info!("the spool has room again");
         }
         let application = self.place(event.extension("vodapplication").unwrap_or_default());
-        Ok(Row::new(Arc::clone(self), application, seq, Done::default()))
+        Ok(Some(Row::new(Arc::clone(self), application, seq, Done::default())))
     }
 
     /// Whether an event can be kept now.

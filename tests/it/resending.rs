@@ -41,8 +41,11 @@ async fn a_leg_that_has_the_event_does_not_get_it_again_not_even_from_the_next_p
 #[tokio::test]
 async fn what_a_killed_process_did_not_write_costs_a_duplicate_and_no_event() {
     let spooled = Spooled::new(to(1));
-    for n in 0..50 {
-        assert_eq!(spooled.outcome(event(&n.to_string())).await, (Outcome::Delivered, true));
+    // Long enough for the rows to be written.
+    spooled.bridge.connectors[0].usually(Answer::TakenAfter(Duration::from_millis(300)));
+    let under_way: Vec<_> = (0..50).map(|n| spooled.take(event(&n.to_string()))).collect();
+    for receipt in under_way {
+        assert_eq!((receipt.outcome().await, receipt.is_kept()), (Outcome::Delivered, true));
     }
     let home = spooled.end(false).await;
     let next = Spooled::over(home, to(1));
@@ -63,6 +66,36 @@ async fn an_event_whose_deliveries_panic_five_times_is_a_dead_letter() {
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].extension("vodreason"), Some("panicked"));
     assert_eq!(spooled.bridge.scrape().sum("settled_total", &[]), 1);
+}
+
+#[tokio::test]
+async fn what_settles_before_it_is_written_leaves_no_row() {
+    let spooled = Spooled::new(to(1));
+    for n in 0..200 {
+        let receipt = spooled.take(event(&n.to_string()));
+        assert_eq!(receipt.outcome().await, Outcome::Delivered);
+    }
+    let home = spooled.end(true).await;
+    let next = Spooled::over(home, to(1));
+    assert_eq!(next.bridge.scrape().sum("recovered_total", &[]), 0);
+    assert_eq!(next.bridge.connectors[0].all_taken().len(), 0);
+}
+
+#[tokio::test]
+async fn an_event_that_is_deferred_at_once_is_deferred_only_when_it_is_kept() {
+    let spooled = Spooled::new(to(1));
+    let connector = &spooled.bridge.connectors[0];
+    connector.usually(Answer::Topology);
+    let _probe = spooled.take(event("probe"));
+    connector.begun(1).await;
+    for n in 0..100 {
+        let receipt = spooled.take(event(&n.to_string()));
+        assert_eq!((receipt.outcome().await, receipt.is_kept()), (Outcome::Deferred, true));
+    }
+    assert_eq!(spooled.bridge.scrape().sum("settled_total", &[]), 0, "none was given back");
+    assert_eq!(spooled.bridge.scrape().sum("recovered_total", &[]), 0);
+    connector.usually(Answer::Taken);
+    spooled.until_settled().await;
 }
 
 #[tokio::test]
@@ -122,6 +155,25 @@ async fn without_room_an_event_is_kept_and_its_turn_comes() {
     for receipt in under_way {
         assert_eq!(receipt.outcome().await, Outcome::Delivered);
     }
+}
+
+#[tokio::test]
+async fn what_is_sent_on_leaves_a_quarter_of_the_room_to_new_events() {
+    let spooled = Spooled::new(Setup { room_events: 8, ..to(1) });
+    let connector = &spooled.bridge.connectors[0];
+    connector.usually(Answer::Topology);
+    for n in 0..40 {
+        spooled.outcome(event(&format!("old-{n}"))).await;
+    }
+    connector.usually(Answer::TakenAfter(Duration::from_millis(500)));
+    spooled.until(|bridge| bridge.scrape().sum("in_flight", &[]) >= 6).await;
+    for n in 0..50 {
+        let new = format!("new-{n}");
+        connector.first(&new, &[Answer::Taken]);
+        let outcome = spooled.take(event(&new)).outcome().await;
+        assert_eq!(outcome, Outcome::Delivered, "{new} found no room");
+    }
+    spooled.until_settled().await;
 }
 
 #[tokio::test]

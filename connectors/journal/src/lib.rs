@@ -30,5 +30,5 @@ pub use store::{
     AppendError, Changes, Cursor, Delivered, Delivery, Done, Filter, Found, Keep, Letter,
     OpenError, Owner, PAGE_BYTES_MAX, Page, QUEUE_ROWS_MAX, ReadError, Reader, Record, Recovered,
     Remover, Retention, SIZE_MAX_LEAST_BYTES, STEP_ROWS_MAX, Seq, Settings, Spooled, State, Store,
-    Table, TableUsage, Usage, Waiting,
+    Table, TableUsage, Usage, Waiting, Withdrawal,
 };

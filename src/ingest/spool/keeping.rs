@@ -1,58 +1,109 @@
-//! Keeps an event before it is sent on.
+//! Keeps an event and sends it on, side by side.
+//!
+//! ```text
+//!            +-- keep ----> row, unless the event settles before it is written
+//! callback --+
+//!            +-- depart --> settled, or deferred once it is known whether there is a row
+//! ```
+//!
+//! What the disk takes for it the caller need not wait for: only the brokers' acknowledgement counts
+//! for an answer of 200, and an event that the bridge is killed with is in the spool as soon as it
+//! would be if it were written first.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
+use vodbridge_core::Event;
+use vodbridge_journal::Withdrawal;
 
 use super::Spool;
-use crate::duplicates::Late;
-use crate::outlet::Departure;
-use crate::telemetry::metrics::Intake;
+use crate::delivery::Purpose;
+use crate::duplicates::Keeping;
+use crate::outlet::{Departure, Taken};
 
-/// How long the disk may take before an event is sent on without it: a disk that hangs must not
-/// refuse what a broker takes.
+/// How long the disk may take before an event for which there was no room is sent on without it: a
+/// disk that hangs must not refuse what a broker takes.
 const KEEP_WITHIN: Duration = Duration::from_secs(1);
 
-/// Writes an event to the spool and lets it depart; a task of its own, because its caller may go
-/// away. Kept, it departs if there is room, and else waits in the spool; what cannot be kept waits
-/// for room until the `deadline`.
-pub async fn keep_and_depart(
+/// One event that is to be kept.
+struct Kept {
     spool: Arc<Spool>,
-    intake: Arc<Intake>,
-    departure: Box<Departure>,
-    deadline: Instant,
-) {
+    event: Event,
+    purpose: Purpose,
+    withdrawal: Withdrawal,
+}
+
+/// Writes an event to the spool and lets it depart; a task of its own, because its caller may go
+/// away. Without room it departs once it is kept, if there is room by then, and else waits in the
+/// spool; what cannot be kept waits for room until the `deadline`.
+pub async fn keep_and_depart(spool: Arc<Spool>, departure: Box<Departure>, deadline: Instant) {
+    let keeping = departure.flight().keep();
+    let kept = Kept {
+        spool,
+        event: departure.event().clone(),
+        purpose: departure.purpose().clone(),
+        withdrawal: Withdrawal::default(),
+    };
+    match departure.try_room() {
+        Some(room) => side_by_side(kept, keeping, departure, room).await,
+        None => one_by_one(kept, keeping, departure, deadline).await,
+    }
+}
+
+async fn side_by_side(kept: Kept, keeping: Keeping, mut departure: Box<Departure>, room: Taken) {
     let flight = departure.flight();
-    let (event, purpose) = (departure.event().clone(), departure.purpose().clone());
-    let mut keeping = std::pin::pin!(spool.keep(&event, &purpose));
-    let row = match timeout(KEEP_WITHIN, &mut keeping).await {
-        Ok(Ok(row)) => row,
-        Ok(Err(error)) => {
-            debug!(event = event.id.as_str(), %error, "an event is sent on without being kept");
+    // Held until the event is stored or written: what waits for a disk counts.
+    let _bytes = departure.take_bytes();
+    let mut writing = pin!(kept.write(keeping));
+    let mut delivering = pin!(departure.deliver_in(room));
+    match select(&mut delivering, &mut writing).await {
+        Either::Left(((), writing)) => {
+            if !(flight.is_stored() && kept.withdrawal.withdraw()) {
+                writing.await;
+            }
+        }
+        Either::Right((_, delivering)) => delivering.await,
+    }
+}
+
+async fn one_by_one(kept: Kept, keeping: Keeping, departure: Box<Departure>, deadline: Instant) {
+    let mut writing = pin!(kept.write(keeping));
+    match timeout(KEEP_WITHIN, &mut writing).await {
+        // Without room it is given back, and waits.
+        Ok(true) => {
+            if let Some(room) = departure.try_room() {
+                departure.deliver_in(room).await;
+            }
+        }
+        Ok(false) => {
             timeout_at(deadline, departure.depart()).await.ok();
-            return;
         }
         Err(_) => {
             timeout_at(deadline, departure.depart()).await.ok();
             // Not given up: a row that nobody knows of would be found by the next process alone.
-            if let Ok(row) = keeping.await
-                && let Late::Deferred(row) = flight.keep(row)
-            {
-                // Counted as given back; what waits now was found in the spool.
-                intake.find(1);
-                drop(row);
-            }
-            return;
+            writing.await;
         }
-    };
-    if let Late::Deferred(row) = flight.keep(row) {
-        intake.find(1);
-        drop(row);
     }
-    // Without room it is given back, and waits.
-    if let Some(room) = departure.try_room() {
-        departure.deliver_in(room).await;
+}
+
+impl Kept {
+    /// Writes the event to the spool; true if it is there.
+    async fn write(&self, keeping: Keeping) -> bool {
+        let Self { spool, event, purpose, withdrawal } = self;
+        match spool.keep(event, purpose, withdrawal).await {
+            Ok(Some(row)) => {
+                keeping.kept(row);
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                debug!(event = event.id.as_str(), %error, "an event is sent on without being kept");
+                false
+            }
+        }
     }
 }

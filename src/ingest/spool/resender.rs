@@ -16,7 +16,7 @@ use vodbridge_journal::{Found, Letter, Seq, Spooled, Waiting};
 
 use super::{Row, Spool, lock};
 use crate::delivery::Purpose;
-use crate::outlet::{Admitted, Arrival, Outlet};
+use crate::outlet::{Admitted, Arrival, Outlet, Taken};
 use crate::route::{Progress, Router};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::Intake;
@@ -59,8 +59,8 @@ pub struct Resender {
     pub process_room: Arc<Semaphore>,
     /// All of those.
     pub process_bytes: usize,
-    /// How many may be on their way before new events, a quarter of the application's room; more
-    /// only while a quarter is left to these.
+    /// How many may wait for room as new events do, a quarter of the application's room; more go
+    /// only while a quarter of it is left to new events.
     pub first: Arc<Semaphore>,
 }
 
@@ -92,6 +92,20 @@ impl Resender {
         let mut work = Work { resender: self, place, reader: None, under_way: JoinSet::new() };
         stop.run_until_cancelled(work.go_on()).await;
         work.under_way.shutdown().await;
+    }
+
+    /// Room for one event, and its place among the first if it has one. The places go first: were
+    /// they left for when room is scarce, what is sent on would take all of it.
+    async fn room(&self, bytes: usize) -> (Option<OwnedSemaphorePermit>, Taken) {
+        let Self { outlet, first, .. } = self;
+        if let Ok(first) = Arc::clone(first).try_acquire_owned() {
+            return (Some(first), outlet.room(bytes).await);
+        }
+        if let Some(room) = outlet.spare_room(bytes) {
+            return (None, room);
+        }
+        let first = Arc::clone(first).acquire_owned().await.ok();
+        (first, outlet.room(bytes).await)
     }
 }
 
@@ -218,15 +232,8 @@ impl Work {
         row: Row,
         bytes: Option<OwnedSemaphorePermit>,
     ) -> bool {
-        let Resender { outlet, first, intake, .. } = &self.resender;
-        let len = event.message.len();
-        let (first, room) = match outlet.spare_room(len) {
-            Some(room) => (None, room),
-            None => {
-                let first = Arc::clone(first).acquire_owned().await.ok();
-                (first, outlet.room(len).await)
-            }
-        };
+        let (first, room) = self.resender.room(event.message.len()).await;
+        let Resender { outlet, intake, .. } = &self.resender;
         while self.under_way.try_join_next().is_some() {}
         let (obligation, row) = (intake.resume(), Some(row));
         let arrival = Arrival { event, purpose, obligation, bytes, row };

@@ -38,6 +38,7 @@ impl Spooled {
 
     /// Another process over what an earlier one left.
     pub(crate) fn over(home: TempDir, setup: Setup) -> Self {
+        let quarter = (setup.room_events / 4).max(1);
         let bridge = setup.build();
         let store = Store::open(Settings::new(home.path().join("journal"))).unwrap();
         let now = Arc::new(|| Timestamp::from_millis(1_767_226_200_123));
@@ -55,7 +56,7 @@ impl Spooled {
             intake: Arc::clone(&bridge.intake),
             process_room: Arc::new(Semaphore::new(1 << 20)),
             process_bytes: 1 << 20,
-            first: Arc::new(Semaphore::new(1)),
+            first: Arc::new(Semaphore::new(quarter)),
         };
         tasks.spawn(resender.run(stop.clone()));
         tasks.spawn(Arc::clone(&spool).write(stop.clone()));
@@ -69,9 +70,9 @@ impl Spooled {
     pub(crate) fn take(&self, event: Event) -> Receipt {
         match self.bridge.offer(event) {
             Admitted::New(departure, receipt) => {
-                let (spool, intake) = (Arc::clone(&self.spool), Arc::clone(&self.bridge.intake));
                 let deadline = Instant::now() + PATIENCE;
-                self.bridge.tracker.spawn(keep_and_depart(spool, intake, departure, deadline));
+                let keeping = keep_and_depart(Arc::clone(&self.spool), departure, deadline);
+                self.bridge.tracker.spawn(keeping);
                 receipt
             }
             Admitted::Joined(receipt, _) => receipt,
@@ -117,6 +118,8 @@ impl Spooled {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
         if in_order {
+            self.bridge.tracker.close();
+            self.bridge.tracker.wait().await;
             self.spool.flush().await;
         }
         self.store.close().await;

@@ -22,6 +22,7 @@ mod table;
 mod trim;
 mod usage;
 mod waiting;
+mod withdrawal;
 mod writer;
 
 use std::fmt;
@@ -48,6 +49,7 @@ pub use spool::{Changes, Done};
 pub use table::{Seq, Table};
 pub use usage::{State, TableUsage, Usage};
 pub use waiting::{Found, Spooled, Waiting};
+pub use withdrawal::Withdrawal;
 
 use row::Row;
 pub(crate) use settings::PAGE_BYTES;
@@ -153,12 +155,35 @@ impl Store {
         letter: Option<Letter>,
         now: Timestamp,
     ) -> Result<Seq, AppendError> {
-        let row = Row::new(Table::Spool, event, None, now);
-        self.insert(match letter {
-            Some(letter) => row.lettered(letter),
-            None => row,
-        })
-        .await
+        self.insert(spooled(event, letter, now)).await
+    }
+
+    /// The same, unless the row is withdrawn before it is written: then there is none (`None`).
+    ///
+    /// # Errors and cancel safety
+    ///
+    /// As for [`Store::append`]. Once [`Withdrawal::withdraw`] has said that the writer never gets
+    /// the row, dropping the future leaves nothing behind.
+    pub async fn spool_unless(
+        &self,
+        withdrawal: &Withdrawal,
+        event: &Event,
+        letter: Option<Letter>,
+        now: Timestamp,
+    ) -> Result<Option<Seq>, AppendError> {
+        let row = self.fitting(spooled(event, letter, now))?;
+        let queue = self.queue.reserve().await.map_err(|_| AppendError::Closed)?;
+        if !withdrawal.queue() {
+            return Ok(None);
+        }
+        let (answer, answered) = oneshot::channel();
+        let append = Append { row, answer, withdrawal: Some(withdrawal.clone()) };
+        queue.send(Command::Append(append));
+        match answered.await {
+            Ok(answer) => answer.map(Some),
+            Err(_) if withdrawal.is_withdrawn() => Ok(None),
+            Err(_) => Err(AppendError::Closed),
+        }
     }
 
     /// Carries out what happened to rows of the spool and resolves once it is written, which is
@@ -202,13 +227,18 @@ impl Store {
     }
 
     async fn insert(&self, row: Row) -> Result<Seq, AppendError> {
+        let row = self.fitting(row)?;
+        let (answer, answered) = oneshot::channel();
+        self.ask(Command::Append(Append { row, answer, withdrawal: None })).await?;
+        answered.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    fn fitting(&self, row: Row) -> Result<Row, AppendError> {
         let limit_bytes = self.shared.settings.row_bytes_max();
         if row.bytes > limit_bytes {
             return Err(AppendError::TooLarge { bytes: row.bytes, limit_bytes });
         }
-        let (answer, answered) = oneshot::channel();
-        self.ask(Command::Append(Append { row, answer })).await?;
-        answered.await.unwrap_or(Err(AppendError::Closed))
+        Ok(row)
     }
 
     /// Removes rows and resolves with how many were there. Works on a full disk too.
@@ -290,6 +320,15 @@ impl Store {
 
     async fn ask(&self, command: Command) -> Result<(), AppendError> {
         self.queue.send(command).await.map_err(|_| AppendError::Closed)
+    }
+}
+
+/// The row of an event in the spool.
+fn spooled(event: &Event, letter: Option<Letter>, now: Timestamp) -> Row {
+    let row = Row::new(Table::Spool, event, None, now);
+    match letter {
+        Some(letter) => row.lettered(letter),
+        None => row,
     }
 }
 

@@ -16,7 +16,7 @@ use super::settings::{BATCH_ROWS_MAX, Settings};
 use super::spool::{self, Changes};
 use super::trim::remove;
 use super::usage::Gauges;
-use super::{AppendError, Retention, Seq, State, Table};
+use super::{AppendError, Retention, Seq, State, Table, Withdrawal};
 
 /// What the writer is asked for.
 pub(crate) enum Command {
@@ -45,6 +45,8 @@ pub(crate) enum Command {
 pub(crate) struct Append {
     pub(crate) row: Row,
     pub(crate) answer: oneshot::Sender<Result<Seq, AppendError>>,
+    /// Says when the row need not be written any more: then nobody is answered.
+    pub(crate) withdrawal: Option<Withdrawal>,
 }
 
 /// The one thread that writes.
@@ -77,6 +79,14 @@ pub(crate) struct Shared {
     pub(crate) retention: Mutex<Retention>,
 }
 
+// === impl Append ===
+
+impl Append {
+    fn is_withdrawn(&self) -> bool {
+        self.withdrawal.as_ref().is_some_and(Withdrawal::is_withdrawn)
+    }
+}
+
 // === impl Writer ===
 
 impl Writer {
@@ -95,6 +105,7 @@ impl Writer {
         let mut bytes = 0;
         for command in commands.drain(..) {
             match command {
+                Command::Append(append) if append.is_withdrawn() => {}
                 Command::Append(append) => {
                     if bytes + append.row.bytes > batch_bytes_max {
                         self.append(batch);

@@ -1,9 +1,12 @@
 //! What is kept until it has settled.
 
+use std::collections::HashSet;
+
+use tokio::task::JoinSet;
 use vodbridge_conformance::event;
 use vodbridge_core::{Event, Extension};
 use vodbridge_journal::{
-    AppendError, Changes, Done, Letter, Seq, Settings, Spooled, Store, Table, Waiting,
+    AppendError, Changes, Done, Letter, Seq, Settings, Spooled, Store, Table, Waiting, Withdrawal,
 };
 
 use crate::{all, append, at, fill, ids, small};
@@ -143,4 +146,38 @@ async fn a_journal_of_the_first_schema_keeps_what_is_in_it() {
     assert_eq!(ids(&all(home.path(), Table::Events)), ["kept"]);
     assert_eq!(ids(&all(home.path(), Table::DeadLetters)), ["letter"]);
     assert_eq!(store.usage().spool.rows, 1);
+}
+
+#[tokio::test]
+async fn a_row_that_was_withdrawn_in_time_is_not_written() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(Settings::new(home.path().join("journal"))).unwrap();
+    let withdrawal = Withdrawal::default();
+    assert!(withdrawal.withdraw(), "the writer never gets it");
+    let kept = store.spool_unless(&withdrawal, &of("movies", "a", 100), None, at(1)).await;
+    assert_eq!(kept.unwrap(), None);
+    assert_eq!(store.usage().spool.rows, 0);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_while_it_is_written_is_answered_as_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(Settings::new(home.path().join("journal"))).unwrap();
+    let mut writing = JoinSet::new();
+    let mut withdrawn_too_late = 0;
+    for n in 0..500 {
+        let (store, withdrawal) = (store.clone(), Withdrawal::default());
+        let its = withdrawal.clone();
+        writing.spawn(async move {
+            store.spool_unless(&its, &of("movies", &n.to_string(), 100), None, at(n)).await.unwrap()
+        });
+        tokio::task::yield_now().await;
+        withdrawn_too_late += usize::from(n % 2 == 0 && !withdrawal.withdraw());
+    }
+    let rows: HashSet<_> = writing.join_all().await.into_iter().flatten().collect();
+    assert!(withdrawn_too_late > 0, "no row was withdrawn while it was written");
+    assert!((250..500).contains(&rows.len()), "{} rows", rows.len());
+    assert_eq!(store.usage().spool.rows, rows.len() as u64);
+    store.close().await;
 }
