@@ -57,6 +57,9 @@ mod spool;
 /// A journal at its limit, a disk at its end.
 mod full;
 
+/// More than there is room for.
+mod overload;
+
 /// Stops, and starts that cannot be.
 mod stopping;
 

@@ -33,7 +33,7 @@ pub enum Broker {
 #[value(rename_all = "lower")]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Callbacks, written to the journal before anything else (`spool: ahead`).
+    /// Callbacks, written to the journal as they come (`spool: ahead`).
     Ahead,
     /// Callbacks, kept in memory (`spool: off`): what got 503 is no loss.
     Off,
