@@ -11,6 +11,7 @@ mod intake;
 mod labels;
 mod publishing;
 mod pulling;
+pub mod reference;
 mod under_way;
 
 use std::sync::Arc;
