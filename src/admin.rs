@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 use tokio::time::{Duration, Instant};
 
+use crate::certificates::Certificate;
 use crate::health::Health;
 use crate::http::{self, Response};
 use crate::ingest::callback::Clock;
@@ -34,6 +35,7 @@ pub(crate) struct View {
     pub(crate) health: Vec<Arc<Health>>,
     pub(crate) outlets: Vec<(SmolStr, Outlet)>,
     pub(crate) pullers: Vec<Arc<Puller>>,
+    pub(crate) certificates: Vec<Arc<Certificate>>,
     /// Whether events come in that nobody else keeps.
     pub(crate) takes_callbacks: bool,
     /// Whether all of those are kept in the spool.
@@ -147,19 +149,39 @@ impl View {
         for (application, outlet) in &self.outlets {
             let (_, oldest) = outlet.in_flight();
             let age = oldest.map(|since| now.saturating_duration_since(since)).unwrap_or_default();
-            let age = age.max(self.waiting_for(application));
-            self.metrics.set_oldest_unsettled(application, age);
+            let waiting = self.waiting_for(application);
+            self.metrics.set_oldest_unsettled(application, age.max(waiting));
+            self.metrics.set_oldest_waiting(application, waiting);
+        }
+        for puller in &self.pullers {
+            if let Some(seconds_ahead) = puller.client.skew().seconds() {
+                self.metrics.set_clock_offset(&puller.application, seconds_ahead);
+            }
+        }
+        let seconds = (self.clock)().as_millis() / 1000;
+        for certificate in &self.certificates {
+            let standing = certificate.standing(i64::try_from(seconds).unwrap_or(i64::MAX));
+            self.metrics.set_certificate(certificate.used_by(), standing);
         }
         for health in &self.health {
+            self.metrics.set_unavailable_topics(health.name(), health.unavailable_topics());
             if let Some(stats) = health.client_stats() {
                 self.metrics.set_client(health.name(), stats);
             }
         }
         let usage = self.store.usage();
         for table in Table::ALL {
-            self.metrics.set_journal_bytes(table.name(), usage.table(table).bytes);
+            let most = match table {
+                Table::Events | Table::DeadLetters => usage.share_max_bytes,
+                Table::Spool => usage.spool_max_bytes,
+                Table::History => usage.history_max_bytes,
+            };
+            self.metrics.set_journal_bytes(table.name(), usage.table(table).bytes, most);
         }
-        self.metrics.set_journal_bytes("wal", usage.wal_bytes);
+        self.metrics.set_journal_bytes("wal", usage.wal_bytes, usage.wal_max_bytes);
+        for (operation, total) in self.store.failures().each() {
+            self.metrics.set_journal_errors(operation, total);
+        }
         self.metrics.encode()
     }
 }

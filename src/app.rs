@@ -30,6 +30,7 @@ use vodbridge_journal::{OpenError, Store, dies_with_its_container};
 use self::core::Core;
 use self::sources::Sources;
 use crate::admin::{Admin, View};
+use crate::certificates::{self, CertificateError};
 use crate::config::{Application, Config, Data, Name, is_in_pod};
 use crate::http::{self, BindError, Listener, TlsError};
 use crate::ingest::callback::Clock;
@@ -76,6 +77,9 @@ pub enum BuildError {
     Bind(#[from] BindError),
     /// The listener's certificate cannot be used.
     #[error("http.tls cannot be used")]
+    Certificate(#[from] CertificateError),
+    /// The listener cannot speak TLS.
+    #[error(transparent)]
     Tls(#[from] TlsError),
 }
 
@@ -126,6 +130,10 @@ impl App {
             health: core.health.clone(),
             outlets: core.outlets.clone(),
             pullers: sources.pullers.clone(),
+            certificates: certificates::of_connectors(config)
+                .into_iter()
+                .chain(sources.certificate.clone())
+                .collect(),
             takes_callbacks: sources.callbacks.is_some(),
             keeps_callbacks: sources.keeps_callbacks,
             spool: Arc::clone(&core.spool),

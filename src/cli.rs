@@ -10,6 +10,7 @@ mod exit;
 mod explain;
 mod listing;
 mod merged;
+mod metrics;
 mod place;
 mod printer;
 mod replay;
@@ -64,6 +65,9 @@ enum Command {
     Vod(vod::Vod),
     /// Print the JSON Schema of the configuration.
     Schema(schema::Schema),
+    /// Print the metrics and what they say, in Markdown.
+    #[command(hide = true)]
+    Metrics(metrics::MetricsTable),
 }
 
 /// Where the configuration is.
@@ -92,6 +96,7 @@ impl Arguments {
             Command::DeadLetters(letters) => letters.run(),
             Command::Vod(vod) => vod.run(),
             Command::Schema(schema) => schema.run(),
+            Command::Metrics(metrics) => metrics.run(),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use vodbridge_core::{Cause, ClientStats, Durability, Survives, Topic, Unavailable};
+use vodbridge_core::{Cause, ClientStats, Durability, Fault, Survives, Topic, Unavailable};
 
 use crate::route::{Checked, Target};
 use crate::telemetry::chain::Chain;
@@ -75,8 +75,20 @@ impl Health {
         self.is_up() && self.lock().unfit.is_empty() && self.target.shut_topics().is_empty()
     }
 
+    /// How many topics take nothing now: for want of topology or a right, because they promise less
+    /// than is required, or because the broker is away.
+    pub fn unavailable_topics(&self) -> usize {
+        let known = self.lock();
+        let shut = self.target.shut_topics();
+        known.unfit.len() + shut.iter().filter(|topic| !known.unfit.contains_key(topic)).count()
+    }
+
     /// Asks until told to stop.
     pub(crate) async fn watch(self: Arc<Self>, metrics: Arc<Metrics>, stop: CancellationToken) {
+        for fault in Fault::ALL {
+            let required = self.target.requires(fault);
+            metrics.set_durability_required(self.name(), fault.name(), required);
+        }
         let watching = async {
             let mut ticks = interval(ASK_EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

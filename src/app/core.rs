@@ -189,12 +189,18 @@ fn spool(config: &Config, store: &Store, router: &Router, clock: &Clock) -> Arc<
     Spool::new(store.clone(), Arc::clone(clock), applications, connectors)
 }
 
-/// A look at each connector, with the topics that routes lead to there.
+/// A look at each connector, with the topics that routes lead to there, and at the journal where it
+/// takes dead letters, which nothing else waits for.
 fn health(router: &Router, config: &Config) -> Vec<Arc<Health>> {
     let routes = router.routes();
     let targets = router.targets().iter().zip(topics(config, routes)).enumerate();
     let look = |(n, (target, topics)): (usize, (&Arc<Target>, Vec<Topic>))| {
         Health::new(Arc::clone(target), topics, routes.waits_for(n))
     };
-    targets.map(look).collect()
+    let letters = router.letters();
+    let is_connector =
+        |t: &&Arc<Target>| router.targets().iter().any(|other| Arc::ptr_eq(t, other));
+    let journal = letters.targets().filter(|target| !is_connector(target));
+    let journal = journal.map(|t| Health::new(Arc::clone(t), vec![letters.topic.clone()], false));
+    targets.map(look).chain(journal).collect()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::{BuildError, normalizer};
+use crate::certificates::Certificate;
 use crate::config::{Application, Config, Name, Spool};
 use crate::http::{self, Listener, Tls, body};
 use crate::ingest::callback::{Answers, Callbacks, Clock, Endpoint};
@@ -18,6 +19,8 @@ use vodbridge_vod::client;
 pub(super) struct Sources {
     pub(super) callbacks: Option<(Listener, Callbacks)>,
     pub(super) pullers: Vec<Arc<Puller>>,
+    /// What callbacks are served with, where that is TLS.
+    pub(super) certificate: Option<Arc<Certificate>>,
     /// Whether each callback is kept first.
     pub(super) keeps_callbacks: bool,
 }
@@ -44,11 +47,14 @@ impl Sources {
                 endpoints.push((path, endpoint));
             }
         }
+        let mut certificate = None;
         let callbacks = if endpoints.is_empty() {
             None
         } else {
-            let tls = config.http.tls.as_ref();
-            let tls = tls.map(|t| Tls::new(&t.cert_file, &t.key_file)).transpose()?;
+            if let Some(tls) = &config.http.tls {
+                certificate = Some(Arc::new(Certificate::of_listener(tls)?));
+            }
+            let tls = certificate.clone().map(Tls::new).transpose()?;
             let limits = http::Limits {
                 connections_max: config.limits.connections.get(),
                 header_timeout: config.http.header_timeout,
@@ -57,7 +63,7 @@ impl Sources {
             let listener = Listener::bind(config.http.listen, tls, limits).await?;
             Some((listener, Callbacks::new(endpoints)))
         };
-        Ok(Self { callbacks, pullers, keeps_callbacks })
+        Ok(Self { callbacks, pullers, certificate, keeps_callbacks })
     }
 }
 

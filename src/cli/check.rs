@@ -11,8 +11,8 @@ use vodbridge_journal::{Cursor, Filter, OpenError, Owner, Reader, Table, durabil
 
 use super::ConfigFile;
 use super::exit::print;
+use crate::certificates::Certificate;
 use crate::config::{Config, Connector, Loaded};
-use crate::http::Tls;
 use crate::telemetry::chain::Chain;
 use finding::{Findings, Severity};
 
@@ -77,7 +77,7 @@ impl Check {
 /// Looks at everything that the configuration names, and changes nothing unless it may `create`.
 fn look(config: &Config, create: bool, findings: &mut Findings) {
     if let Some(tls) = &config.http.tls {
-        match Tls::new(&tls.cert_file, &tls.key_file) {
+        match Certificate::of_listener(tls) {
             Ok(_) => findings.add(Severity::Good, "http.tls", "the certificate and its key fit"),
             Err(why) => findings.add(Severity::Critical, "http.tls", Chain(&why)),
         }

@@ -32,6 +32,11 @@ impl Demand {
         Self { require, assume, met: Mutex::default() }
     }
 
+    /// Whether this must be survived.
+    pub(super) fn requires(&self, fault: Fault) -> bool {
+        self.require.contains(&fault)
+    }
+
     /// Whether the topic has to be read before an event may be published on it: it was not yet,
     /// too long ago, or what was read is too little.
     pub(super) fn wants_reading(&self, topic: &Topic) -> bool {

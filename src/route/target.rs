@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use vodbridge_core::{
-    Backoff, BoxError, Cause, ClientStats, Connector, Durability, Event, PublishError, Topic,
-    Unavailable,
+    Backoff, BoxError, Cause, ClientStats, Connector, Durability, Event, Fault, PublishError,
+    Topic, Unavailable,
 };
 
 use super::breaker::{Breakers, Entry, Seat, Turn};
@@ -94,6 +94,11 @@ impl Target {
     /// The name in the configuration.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether its acknowledgements must survive this.
+    pub fn requires(&self, fault: Fault) -> bool {
+        self.demand.requires(fault)
     }
 
     /// What the connector's client library counts of itself, where it does.

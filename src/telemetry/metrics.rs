@@ -6,14 +6,16 @@
 //! `in_flight`, then `settled`); what is in flight and what waits is read in one look; and a scrape
 //! reads the ends before the beginnings, which is the order of the registries here.
 
+mod book;
 mod intake;
 mod labels;
 mod publishing;
 mod pulling;
+pub mod reference;
 mod under_way;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text;
@@ -26,9 +28,12 @@ use prometheus_client::registry::{Registry, Unit};
 use vodbridge_core::ClientStats;
 
 use super::process::Process;
+use crate::certificates::Standing;
+use book::Book;
 use labels::{
-    AnswerLabels, ApplicationLabels, CallLabels, ConnectorLabels, DurabilityLabels, LetterLabels,
-    PublishedLabels, ReceivedLabels, SettledLabels, ShareLabels,
+    AnswerLabels, ApplicationLabels, CallLabels, CertificateLabels, ConnectorLabels,
+    DurabilityLabels, LetterLabels, OperationLabels, PublishedLabels, ReceivedLabels,
+    SettledLabels, ShareLabels,
 };
 use under_way::UnderWay;
 
@@ -54,20 +59,28 @@ pub struct Metrics {
     received: Family<ReceivedLabels, Counter>,
     recovered: Counter,
     oldest_unsettled: Family<ApplicationLabels, Gauge<f64, AtomicU64>>,
+    oldest_waiting: Family<ApplicationLabels, Gauge<f64, AtomicU64>>,
     published: Family<PublishedLabels, Counter>,
     publish_seconds: Family<ConnectorLabels, Histogram, fn() -> Histogram>,
     connector_up: Family<ConnectorLabels, Gauge>,
     connector_durability: Family<DurabilityLabels, Gauge>,
+    connector_durability_required: Family<DurabilityLabels, Gauge>,
+    connector_unavailable_topics: Family<ConnectorLabels, Gauge>,
     client_queued: Family<ConnectorLabels, Gauge>,
     client_queued_bytes: Family<ConnectorLabels, Gauge>,
     client_round_trip: Family<ConnectorLabels, Gauge<f64, AtomicU64>>,
     answer_seconds: Family<AnswerLabels, Histogram, fn() -> Histogram>,
     dead_letters: Family<LetterLabels, Counter>,
     journal_bytes: Family<ShareLabels, Gauge>,
+    journal_max_bytes: Family<ShareLabels, Gauge>,
+    journal_errors: Family<OperationLabels, Counter>,
     vod_calls: Family<CallLabels, Counter>,
     confirm_age: Family<ApplicationLabels, Histogram, fn() -> Histogram>,
     handles_dropped: Family<ApplicationLabels, Counter>,
     vod_queue_events: Family<ApplicationLabels, Gauge>,
+    vod_clock_offset: Family<ApplicationLabels, Gauge>,
+    certificate_expiry: Family<CertificateLabels, Gauge>,
+    certificate_usable: Family<CertificateLabels, Gauge>,
     history_skipped: Counter,
 }
 
@@ -76,6 +89,11 @@ pub struct Metrics {
 impl Metrics {
     /// Registers everything.
     pub fn new() -> Self {
+        Self::register(false)
+    }
+
+    /// `with_examples` gives each family a series, so that its labels show.
+    fn register(with_examples: bool) -> Self {
         let mut usual = Registry::default();
         let process = Process::register(&mut usual);
         let mut all = Self {
@@ -89,105 +107,175 @@ impl Metrics {
             received: Family::default(),
             recovered: Counter::default(),
             oldest_unsettled: Family::default(),
+            oldest_waiting: Family::default(),
             published: Family::default(),
             publish_seconds: Family::new_with_constructor(latency_buckets),
             connector_up: Family::default(),
             connector_durability: Family::default(),
+            connector_durability_required: Family::default(),
+            connector_unavailable_topics: Family::default(),
             client_queued: Family::default(),
             client_queued_bytes: Family::default(),
             client_round_trip: Family::default(),
             answer_seconds: Family::new_with_constructor(latency_buckets),
             dead_letters: Family::default(),
             journal_bytes: Family::default(),
+            journal_max_bytes: Family::default(),
+            journal_errors: Family::default(),
             vod_calls: Family::default(),
             confirm_age: Family::new_with_constructor(age_buckets),
             handles_dropped: Family::default(),
             vod_queue_events: Family::default(),
+            vod_clock_offset: Family::default(),
+            certificate_expiry: Family::default(),
+            certificate_usable: Family::default(),
             history_skipped: Counter::default(),
         };
-        all.ends.register("settled", "Events that ended, by how", all.settled.clone());
+        let mut ends = Book { registry: &mut all.ends, with_examples };
+        ends.family("settled", "Events that ended, by how", None, &all.settled);
         all.between.register_collector(Box::new(all.under_way.clone()));
-        let r = &mut all.registry;
-        r.register("received", "Events that came in and are owed an answer", all.received.clone());
-        r.register(
+        if with_examples {
+            all.under_way.of(&Arc::default());
+        }
+        let mut book = Book { registry: &mut all.registry, with_examples };
+        let (seconds, bytes) = (|| Some(Unit::Seconds), || Some(Unit::Bytes));
+        book.family("received", "Events that came in and are owed an answer", None, &all.received);
+        book.one(
             "recovered",
             "Events found in the spool when the journal was opened",
-            all.recovered.clone(),
+            &all.recovered,
         );
-        r.register_with_unit(
+        book.family(
             "oldest_unsettled",
             "Age of the oldest event that is not settled",
-            Unit::Seconds,
-            all.oldest_unsettled.clone(),
+            seconds(),
+            &all.oldest_unsettled,
         );
-        r.register("published", "Publishes by connector and result", all.published.clone());
-        r.register_with_unit(
+        book.family(
+            "oldest_waiting",
+            "How long the oldest event in the spool has been there",
+            seconds(),
+            &all.oldest_waiting,
+        );
+        book.family("published", "Publishes by connector and result", None, &all.published);
+        book.family(
             "publish",
             "Time from handing an event to a connector to its broker's answer",
-            Unit::Seconds,
-            all.publish_seconds.clone(),
+            seconds(),
+            &all.publish_seconds,
         );
-        r.register(
+        book.family(
             "connector_up",
-            "Whether the connector's broker answered last",
-            all.connector_up.clone(),
+            "Whether the connector's broker answered last; of the dead letters, whether the journal \
+             takes them",
+            None,
+            &all.connector_up,
         );
-        r.register(
+        book.family(
             "connector_durability",
             "What an acknowledgement survives on the worst topic: 1 yes, 0 no, -1 unknown",
-            all.connector_durability.clone(),
+            None,
+            &all.connector_durability,
         );
-        r.register(
+        book.family(
+            "connector_durability_required",
+            "Whether the configuration requires it (`require`): 1 yes, 0 no",
+            None,
+            &all.connector_durability_required,
+        );
+        book.family(
+            "connector_unavailable_topics",
+            "Topics that take nothing: something is missing there, they promise less than is \
+             required, or the broker is away",
+            None,
+            &all.connector_unavailable_topics,
+        );
+        book.family(
             "client_queued",
             "Events that the client library holds and the broker has not acknowledged",
-            all.client_queued.clone(),
+            None,
+            &all.client_queued,
         );
-        r.register_with_unit(
+        book.family(
             "client_queued",
-            "Their size",
-            Unit::Bytes,
-            all.client_queued_bytes.clone(),
+            "Size of the events that the client library holds",
+            bytes(),
+            &all.client_queued_bytes,
         );
-        r.register_with_unit(
+        book.family(
             "client_round_trip",
             "Time within which 99 in 100 requests to the slowest broker were answered",
-            Unit::Seconds,
-            all.client_round_trip.clone(),
+            seconds(),
+            &all.client_round_trip,
         );
-        r.register_with_unit(
+        book.family(
             "answer",
             "Time from the last byte of a callback to its answer",
-            Unit::Seconds,
-            all.answer_seconds.clone(),
+            seconds(),
+            &all.answer_seconds,
         );
-        r.register("dead_letters", "Events lettered, by reason", all.dead_letters.clone());
-        r.register_with_unit(
+        book.family("dead_letters", "Events lettered, by reason", None, &all.dead_letters);
+        book.family(
             "journal",
             "Size of what the journal holds, by share",
-            Unit::Bytes,
-            all.journal_bytes.clone(),
+            bytes(),
+            &all.journal_bytes,
         );
-        r.register("vod_calls", "Calls of VOD's API by their answer", all.vod_calls.clone());
-        r.register_with_unit(
+        book.family(
+            "journal_max",
+            "What a share may take; events and dead letters have theirs together, and the history \
+             yields to all",
+            bytes(),
+            &all.journal_max_bytes,
+        );
+        book.family(
+            "journal_errors",
+            "Operations that the disk under the journal, or another program on it, refused",
+            None,
+            &all.journal_errors,
+        );
+        book.family("vod_calls", "Calls of VOD's API by their answer", None, &all.vod_calls);
+        book.family(
             "confirm_age",
             "Age of handles when their confirmation was answered; VOD's limit is 30 s",
-            Unit::Seconds,
-            all.confirm_age.clone(),
+            seconds(),
+            &all.confirm_age,
         );
-        r.register(
+        book.family(
             "handles_dropped",
             "Handles of settled events that were not confirmed; their events come again",
-            all.handles_dropped.clone(),
+            None,
+            &all.handles_dropped,
         );
-        r.register(
+        book.family(
             "vod_queue_events",
             "Events in VOD's queue, as VOD tells some minutes late",
-            all.vod_queue_events.clone(),
+            None,
+            &all.vod_queue_events,
         );
-        r.register(
+        book.family(
+            "vod_clock_offset",
+            "How far this machine's clock is ahead of VOD's, by the date of its last answer",
+            seconds(),
+            &all.vod_clock_offset,
+        );
+        book.family(
+            "certificate_expiry_timestamp",
+            "When the certificate ends, since the epoch: the first of a chain, the next of a \
+             bundle of authorities",
+            seconds(),
+            &all.certificate_expiry,
+        );
+        book.family(
+            "certificate_usable",
+            "Whether what the files hold now can be used: 1 yes; 0 no, and the last good one stays",
+            None,
+            &all.certificate_usable,
+        );
+        book.one(
             "history_skipped",
             "Delivered events that are not in the history, because it could not be written as fast",
-            all.history_skipped.clone(),
+            &all.history_skipped,
         );
         all
     }
@@ -270,6 +358,40 @@ impl Metrics {
         self.oldest_unsettled.get_or_create(&labels).set(age.as_secs_f64());
     }
 
+    /// Says for how long the oldest event of an application has been in the spool.
+    pub fn set_oldest_waiting(&self, application: &str, age: Duration) {
+        let labels = ApplicationLabels { application: application.into() };
+        self.oldest_waiting.get_or_create(&labels).set(age.as_secs_f64());
+    }
+
+    /// Says how far our clock is ahead of VOD's, by what an application's calls were answered.
+    pub fn set_clock_offset(&self, application: &str, seconds_ahead: i64) {
+        let labels = ApplicationLabels { application: application.into() };
+        self.vod_clock_offset.get_or_create(&labels).set(seconds_ahead);
+    }
+
+    /// Says how a certificate stands.
+    pub fn set_certificate(&self, used_by: &str, standing: Standing) {
+        let labels = CertificateLabels { used_by: used_by.into() };
+        if let Some(ends) = standing.ends {
+            self.certificate_expiry.get_or_create(&labels).set(ends);
+        }
+        self.certificate_usable.get_or_create(&labels).set(i64::from(standing.usable));
+    }
+
+    /// Says how many topics of a connector take nothing.
+    pub fn set_unavailable_topics(&self, connector: &str, count: usize) {
+        let labels = ConnectorLabels { connector: connector.into() };
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.connector_unavailable_topics.get_or_create(&labels).set(count);
+    }
+
+    /// Says whether a connector's acknowledgements must survive something.
+    pub fn set_durability_required(&self, connector: &str, survives: &'static str, required: bool) {
+        let labels = DurabilityLabels { connector: connector.into(), survives };
+        self.connector_durability_required.get_or_create(&labels).set(i64::from(required));
+    }
+
     /// Says what an acknowledgement of a connector survives.
     pub fn set_durability(&self, connector: &str, survives: &'static str, value: i64) {
         let labels = DurabilityLabels { connector: connector.into(), survives };
@@ -292,10 +414,18 @@ impl Metrics {
         self.history_skipped.clone()
     }
 
-    /// Says how much a share of the journal holds.
-    pub fn set_journal_bytes(&self, share: &'static str, bytes: u64) {
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.journal_bytes.get_or_create(&ShareLabels { share }).set(bytes);
+    /// Says how much a share of the journal holds, and the most that it may.
+    pub fn set_journal_bytes(&self, share: &'static str, bytes: u64, most: u64) {
+        let gauge = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.journal_bytes.get_or_create(&ShareLabels { share }).set(gauge(bytes));
+        self.journal_max_bytes.get_or_create(&ShareLabels { share }).set(gauge(most));
+    }
+
+    /// Says how often an operation of the journal has failed since it was opened.
+    pub fn set_journal_errors(&self, operation: &'static str, total: u64) {
+        let counter = self.journal_errors.get_or_create(&OperationLabels { operation });
+        // The greater one, if there are two scrapes at once.
+        counter.inner().fetch_max(total, Ordering::Relaxed);
     }
 
     /// Everything as OpenMetrics text.

@@ -66,6 +66,9 @@ mod stopping;
 /// TLS, certificates and tokens that are exchanged, the cap on connections.
 mod listener;
 
+/// What is measured, and what alerts and dashboard ask of it.
+mod metrics;
+
 /// The commands beside a running bridge, and without one.
 mod commands;
 

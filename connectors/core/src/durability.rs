@@ -30,6 +30,11 @@ pub enum Fault {
     All,
 }
 
+impl Fault {
+    /// All four, in the order of [`Durability`].
+    pub const ALL: [Self; 4] = [Self::Process, Self::Machine, Self::Node, Self::All];
+}
+
 /// Whether an acknowledged event survives one fault, and how we know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {

@@ -27,7 +27,7 @@ mod store;
 
 pub use connector::{Connector, dies_with_its_container, durability};
 pub use store::{
-    AppendError, Changes, Cursor, Delivered, Delivery, Done, Filter, Found, Keep, Letter,
+    AppendError, Changes, Cursor, Delivered, Delivery, Done, Failures, Filter, Found, Keep, Letter,
     OpenError, Owner, PAGE_BYTES_MAX, Page, QUEUE_ROWS_MAX, ReadError, Reader, Record, Recovered,
     Remover, Retention, SIZE_MAX_LEAST_BYTES, STEP_ROWS_MAX, Seq, Settings, Spooled, State, Store,
     Table, TableUsage, Usage, Waiting, Withdrawal,

@@ -112,6 +112,16 @@ impl Connector {
         }
     }
 
+    /// How it speaks TLS, if that is said.
+    pub fn tls(&self) -> Option<&TlsClient> {
+        match self {
+            Self::Kafka(kafka) => kafka.tls.as_ref(),
+            Self::RabbitMq(rabbitmq) => rabbitmq.tls.as_ref(),
+            Self::Nats(nats) => nats.tls.as_ref(),
+            Self::Journal(_) => None,
+        }
+    }
+
     fn check(&mut self, at: &Path, report: &mut Report<'_>) {
         common::publish_timeout(self.publish_timeout(), at, report);
         match self {

@@ -62,6 +62,14 @@ fn who_fills(table: Table) -> &'static str {
 // === impl AppendError ===
 
 impl AppendError {
+    /// Whether the disk, or another program on it, is the reason, and not a limit of ours.
+    pub(crate) fn is_failure(&self) -> bool {
+        match self {
+            Self::DiskFull | Self::WalTooLarge { .. } | Self::Busy | Self::Engine(_) => true,
+            Self::TooLarge { .. } | Self::ShareFull { .. } | Self::SizeFull | Self::Closed => false,
+        }
+    }
+
     /// What an operator can do about it.
     pub fn advice(&self) -> Option<&'static str> {
         match self {

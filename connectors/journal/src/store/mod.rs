@@ -47,7 +47,7 @@ pub use settings::{
 };
 pub use spool::{Changes, Done};
 pub use table::{Seq, Table};
-pub use usage::{State, TableUsage, Usage};
+pub use usage::{Failures, State, TableUsage, Usage};
 pub use waiting::{Found, Spooled, Waiting};
 pub use withdrawal::Withdrawal;
 
@@ -277,6 +277,11 @@ impl Store {
             wal_bytes: gauges.wal_bytes(),
             wal_max_bytes: settings.wal_max_bytes,
         }
+    }
+
+    /// What the disk has refused so far; waits for nobody.
+    pub fn failures(&self) -> Failures {
+        self.shared.gauges.failures()
     }
 
     /// Whether an event can be kept now. While it cannot, asking makes the writer look again, so

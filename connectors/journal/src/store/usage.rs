@@ -38,6 +38,20 @@ pub struct TableUsage {
     pub bytes: u64,
 }
 
+/// Operations that the disk, or another program on it, refused, since the journal was opened. What
+/// a limit refuses is none of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// Events that were not written: of the journal connector, dead letters, callbacks.
+    pub append: u64,
+    /// Changes of the spool that were not written: what settled, what deferred.
+    pub change: u64,
+    /// Removals that were not carried out.
+    pub remove: u64,
+    /// Delivered events that are not in the history.
+    pub remember: u64,
+}
+
 /// Whether the journal can keep an event now.
 #[derive(Clone, Debug)]
 pub enum State {
@@ -52,6 +66,16 @@ pub enum State {
 pub(crate) struct Gauges {
     tables: [TableGauge; Table::ALL.len()],
     wal_bytes: AtomicU64,
+    failures: [AtomicU64; 4],
+}
+
+/// What the writer was doing when it failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operation {
+    Append,
+    Change,
+    Remove,
+    Remember,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +95,20 @@ impl Usage {
             Table::Spool => self.spool,
             Table::History => self.history,
         }
+    }
+}
+
+// === impl Failures ===
+
+impl Failures {
+    /// Each operation's name and count.
+    pub fn each(&self) -> [(&'static str, u64); 4] {
+        [
+            ("append", self.append),
+            ("change", self.change),
+            ("remove", self.remove),
+            ("remember", self.remember),
+        ]
     }
 }
 
@@ -112,5 +150,18 @@ impl Gauges {
 
     pub(crate) fn wal_bytes(&self) -> u64 {
         self.wal_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts operations that ended so, unless a limit ended them.
+    pub(crate) fn count(&self, operation: Operation, count: usize, error: &AppendError) {
+        if error.is_failure() {
+            self.failures[operation as usize].fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn failures(&self) -> Failures {
+        let [append, change, remove, remember] =
+            self.failures.each_ref().map(|count| count.load(Ordering::Relaxed));
+        Failures { append, change, remove, remember }
     }
 }

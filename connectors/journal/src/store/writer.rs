@@ -15,7 +15,7 @@ use super::row::Row;
 use super::settings::{BATCH_ROWS_MAX, Settings};
 use super::spool::{self, Changes};
 use super::trim::remove;
-use super::usage::Gauges;
+use super::usage::{Gauges, Operation};
 use super::{AppendError, Retention, Seq, State, Table, Withdrawal};
 
 /// What the writer is asked for.
@@ -118,17 +118,20 @@ impl Writer {
                     self.append(batch);
                     bytes = 0;
                     // Who asked may have gone; the rows have gone all the same.
-                    answer.send(self.remove(table, &seqs)).ok();
+                    let removed = self.remove(table, &seqs);
+                    answer.send(self.noted(Operation::Remove, removed)).ok();
                 }
                 Command::Change { changes, answer } => {
                     self.append(batch);
                     bytes = 0;
-                    answer.send(self.change(&changes)).ok();
+                    let changed = self.change(&changes);
+                    answer.send(self.noted(Operation::Change, changed)).ok();
                 }
                 Command::Remember { rows, answer } => {
                     self.append(batch);
                     bytes = 0;
-                    answer.send(self.remember(&rows)).ok();
+                    let remembered = self.remember(&rows);
+                    answer.send(self.noted(Operation::Remember, remembered)).ok();
                 }
                 Command::Recheck => self.recheck(),
                 // What was queued behind it is still taken.
@@ -164,11 +167,21 @@ impl Writer {
                 }
             }
             Err(error) => {
+                self.shared.gauges.count(Operation::Append, batch.len(), &error);
                 for append in batch.drain(..) {
                     append.answer.send(Err(error.clone())).ok();
                 }
             }
         }
+    }
+
+    /// The answer to a command, counted if it failed.
+    fn noted(
+        &self,
+        operation: Operation,
+        answer: Result<u64, AppendError>,
+    ) -> Result<u64, AppendError> {
+        answer.inspect_err(|error| self.shared.gauges.count(operation, 1, error))
     }
 
     /// Why nothing can be appended now.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 use tokio::time::timeout;
-use vodbridge_journal::{AppendError, OpenError, Settings, State, Store, Table};
+use vodbridge_journal::{AppendError, Failures, OpenError, Settings, State, Store, Table};
 
 use crate::{all, append};
 
@@ -60,6 +60,7 @@ async fn fills_a_disk_if_told_to() {
     assert_eq!(store.remove(Table::Events, oldest).await.unwrap(), 5);
     let error = append(&store, Table::Events, "late", 1).await.unwrap_err();
     assert!(matches!(error, AppendError::DiskFull), "the ballast's room is not for appends");
+    assert_eq!(store.failures(), Failures { append: 2, ..Failures::default() });
 
     store.close().await;
     let hog_after = self::hog(&disk, "hog-after");

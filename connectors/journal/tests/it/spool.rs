@@ -6,7 +6,8 @@ use tokio::task::JoinSet;
 use vodbridge_conformance::event;
 use vodbridge_core::{Event, Extension};
 use vodbridge_journal::{
-    AppendError, Changes, Done, Letter, Seq, Settings, Spooled, Store, Table, Waiting, Withdrawal,
+    AppendError, Changes, Done, Failures, Letter, Seq, Settings, Spooled, Store, Table, Waiting,
+    Withdrawal,
 };
 
 use crate::{all, append, at, fill, ids, small};
@@ -119,6 +120,7 @@ async fn the_spool_has_a_share_of_its_own() {
     assert!(usage.spool.bytes <= usage.spool_max_bytes);
     // Events can be appended no more, and the spool's rows did not change that.
     assert!(append(&store, Table::Events, "late", 1).await.is_err());
+    assert_eq!(store.failures(), Failures::default(), "a limit is no failure");
     store.change(Changes { settled: kept, ..Changes::default() }).await.unwrap();
     store.spool(&of("movies", "later", 10_000), None, at(1)).await.unwrap();
     assert_eq!(all(home.path(), Table::Events).len() as u64, events);
