@@ -42,6 +42,9 @@ mod pull;
 /// The program itself, on free ports.
 mod program;
 
+/// One address for several of them.
+mod balancer;
+
 /// Every sample that VOD documents, from the POST to the journal.
 mod samples;
 
