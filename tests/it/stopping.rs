@@ -126,6 +126,26 @@ fn connections_that_wait_at_the_door_are_served_before_it_closes() {
 }
 
 #[test]
+fn a_journal_of_a_newer_version_is_left_alone() {
+    let home = Home::new("");
+    assert!(home.start().terminate().success());
+    let database = home.path().join("journal/journal.db");
+    let newer = rusqlite::Connection::open(&database).unwrap();
+    newer.pragma_update(None, "user_version", 1000).unwrap();
+    newer.close().unwrap();
+    let before = fs::read(&database).unwrap();
+    let log = home.try_start().err().expect("it started");
+    let error = log.iter().find_map(|l| l["error"].as_str()).unwrap();
+    assert!(error.contains("newer version (schema 1000"), "{error}");
+    assert!(error.contains("run that version"), "{error}");
+    let listing = home.vodbridge(&["events"]);
+    assert_eq!(listing.status.code(), Some(1));
+    let told = String::from_utf8(listing.stderr).unwrap();
+    assert!(told.contains("newer version (schema 1000"), "{told}");
+    assert_eq!(fs::read(&database).unwrap(), before);
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let mut program = Home::new("drain_delay: 50s\ngrace: 60s\n").start();
     program.signal(Signal::TERM);
