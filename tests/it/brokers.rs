@@ -9,6 +9,9 @@ mod fan_out;
 /// Two bridges behind one address, restarted in turn under load.
 mod rolling;
 
+/// What callers were answered falsely elsewhere.
+mod failures;
+
 /// Reliable callbacks into each broker and the journal, also through faults, kills and two bridges.
 mod pull;
 
