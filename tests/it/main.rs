@@ -75,5 +75,8 @@ mod history;
 /// What VOD is set to do, looked at and changed from the command line.
 mod vod;
 
+/// Documents: translations, links, the tests that they name.
+mod documents;
+
 /// Kafka, RabbitMQ and NATS, from the POST to a subscriber of each.
 mod brokers;
