@@ -3,8 +3,9 @@
 //! ```text
 //! Config --build--> App --run(signals)--> Drained
 //!
-//! stop:  readiness red -> drain_delay -> sources take in nothing new -> routes settle what they
-//!        hold -> connectors close -> journal closes          all of it inside `grace`
+//! stop:  readiness red, answers close their connections -> drain_delay -> sources take in nothing
+//!        new -> routes settle what they hold -> connectors close -> journal closes
+//!                                                            all of it inside `grace`
 //! ```
 
 mod core;
@@ -32,7 +33,7 @@ use self::sources::Sources;
 use crate::admin::{Admin, View};
 use crate::certificates::{self, CertificateError};
 use crate::config::{Application, Config, Data, Name, is_in_pod};
-use crate::http::{self, BindError, Listener, TlsError};
+use crate::http::{self, BindError, Ending, Listener, TlsError};
 use crate::ingest::callback::Clock;
 use crate::normalize::{DataForm, Normalizer};
 use crate::registry::{self, Built, ConnectorError};
@@ -168,22 +169,26 @@ impl App {
         let (admin_listener, admin) = self.admin;
         let view = Arc::clone(&admin.0);
         let (take_in, work) = (CancellationToken::new(), CancellationToken::new());
+        let leave = CancellationToken::new();
         let mut sources = JoinSet::new();
         let mut workers = JoinSet::new();
         if let Some((listener, callbacks)) = callbacks {
             info!(address = %listener.address(), "callbacks are taken in");
-            sources.spawn(listener.serve(callbacks, take_in.clone()));
+            let ending = Ending { leave: leave.clone(), stop: take_in.clone() };
+            sources.spawn(listener.serve(callbacks, ending));
         }
         for puller in pullers {
             sources.spawn(puller.run(take_in.clone()));
         }
         info!(address = %admin_listener.address(), "/livez, /readyz and /metrics are served");
-        workers.spawn(admin_listener.serve(admin, work.clone()));
+        let ending = Ending { leave: leave.clone(), stop: work.clone() };
+        workers.spawn(admin_listener.serve(admin, ending));
         core.start(&mut sources, &take_in, &mut workers, &work);
 
         let mut signals = pin!(signals);
         signals.next().await;
         view.draining.store(true, Ordering::Relaxed);
+        leave.cancel();
         info!(grace = %humantime::format_duration(self.grace), "draining");
         let drain = async {
             sleep(self.drain_delay).await;

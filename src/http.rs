@@ -10,7 +10,7 @@ mod listener;
 mod tls;
 mod watch;
 
-pub use listener::{BindError, Limits, Listener, Service};
+pub use listener::{BindError, Ending, Limits, Listener, Service};
 pub use tls::{Tls, TlsError};
 
 /// A whole answer.

@@ -15,8 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime;
-use tokio_util::sync::CancellationToken;
-use vodbridge::http::{Limits, Listener, Response, Service};
+use vodbridge::http::{Ending, Limits, Listener, Response, Service};
 
 /// The bridge's binary.
 pub(crate) const BRIDGE: &str = env!("CARGO_BIN_EXE_vodbridge");
@@ -157,5 +156,5 @@ pub(crate) async fn listen(service: impl Service) {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = Listener::bind(address, None, limits).await.unwrap();
     eprintln!(r#"{{"message":"callbacks","address":"{}"}}"#, listener.address());
-    listener.serve(service, CancellationToken::new()).await;
+    listener.serve(service, Ending::default()).await;
 }

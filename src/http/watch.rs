@@ -3,12 +3,15 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+
+/// After this long, bytes that had arrived have been read.
+const READ_WITHIN: Duration = Duration::from_millis(10);
 
 /// Looks at a connection's reads and requests, and says when it has been still for too long.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub(super) struct Watch {
     head_began: AtomicU64,
     /// Milliseconds after `opened` at which the last request ended.
     idle_since: AtomicU64,
+    is_leaving: AtomicBool,
 }
 
 /// A stream whose reads are seen by a [`Watch`].
@@ -41,6 +45,7 @@ impl Watch {
             requests: AtomicUsize::new(0),
             head_began: AtomicU64::new(1),
             idle_since: AtomicU64::new(0),
+            is_leaving: AtomicBool::new(false),
         })
     }
 
@@ -74,6 +79,28 @@ impl Watch {
         }
     }
 
+    /// From now on each answer is its connection's last.
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Resolves when no head of a request is on its way: none that has begun, none whose bytes
+    /// have arrived and are unread, and no first one; after `limit` at the latest. Cancel safe.
+    pub(super) async fn between_heads(&self, limit: Duration) {
+        let between_heads = async {
+            loop {
+                sleep(READ_WITHIN).await;
+                if self.requests.load(Ordering::Relaxed) > 0
+                    || self.head_began.load(Ordering::Relaxed) == 0
+                {
+                    return;
+                }
+            }
+        };
+        // Whoever takes longer is cut off in the middle of a head.
+        timeout(limit, between_heads).await.ok();
+    }
+
     fn now_millis(&self) -> u64 {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -84,6 +111,15 @@ impl Watch {
         {
             self.head_began.store(self.now_millis() + 1, Ordering::Relaxed);
         }
+    }
+}
+
+// === impl Busy ===
+
+impl Busy {
+    /// Whether the answer is to say that its connection closes.
+    pub(super) fn is_last(&self) -> bool {
+        self.0.is_leaving.load(Ordering::Relaxed)
     }
 }
 
@@ -176,6 +212,25 @@ mod tests {
         drop(busy);
         assert!(!is_overdue_within(&watch, IDLE - Duration::from_secs(2)).await);
         assert!(is_overdue_within(&watch, Duration::from_secs(4)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_has_begun_is_waited_for_and_silence_between_requests_is_not() {
+        let limit = Duration::from_secs(1);
+        let waited = async |watch: &Watch| {
+            let began = Instant::now();
+            watch.between_heads(limit).await;
+            began.elapsed()
+        };
+        let watch = Watch::begin();
+        assert_eq!(waited(&watch).await, limit, "the first one may be on its way");
+        let busy = watch.request();
+        assert_eq!(waited(&watch).await, READ_WITHIN, "its answer is waited for by others");
+        drop(busy);
+        assert_eq!(waited(&watch).await, READ_WITHIN);
+        let mut stream = Watched::new(&b"POST"[..], &watch);
+        stream.read_u8().await.unwrap();
+        assert_eq!(waited(&watch).await, limit);
     }
 
     #[tokio::test(start_paused = true)]

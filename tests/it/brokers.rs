@@ -6,6 +6,12 @@ mod samples;
 /// One of three dies; the others go on.
 mod fan_out;
 
+/// Two bridges behind one address, restarted in turn under load.
+mod rolling;
+
+/// What callers were answered falsely elsewhere.
+mod failures;
+
 /// Reliable callbacks into each broker and the journal, also through faults, kills and two bridges.
 mod pull;
 
@@ -91,15 +97,7 @@ impl Three {
     /// What lies in a broker, read by its official Python client and the CloudEvents SDK: so many
     /// messages, or with `all` until none has come for a while.
     pub(crate) fn read(&self, broker: Broker, how_many: &str) -> Vec<Value> {
-        let output = python()
-            .arg(project("tests/subscribers/read.py"))
-            .args([broker.name(), &self.address(broker), how_many])
-            .output()
-            .unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{broker:?}: {errors}");
-        let lines = String::from_utf8(output.stdout).unwrap();
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        read(broker, &self.address(broker), how_many)
     }
 }
 
@@ -113,6 +111,19 @@ impl Broker {
             Self::Nats => "nats",
         }
     }
+}
+
+/// As [`Three::read`], from a broker of the caller's.
+pub(crate) fn read(broker: Broker, address: &str, how_many: &str) -> Vec<Value> {
+    let output = python()
+        .arg(project("tests/subscribers/read.py"))
+        .args([broker.name(), address, how_many])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{broker:?}: {errors}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The Python that has the subscribers' clients; it ends by itself if it hears nothing.

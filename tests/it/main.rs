@@ -42,6 +42,9 @@ mod pull;
 /// The program itself, on free ports.
 mod program;
 
+/// One address for several of them.
+mod balancer;
+
 /// Every sample that VOD documents, from the POST to the journal.
 mod samples;
 
@@ -77,6 +80,9 @@ mod history;
 
 /// What VOD is set to do, looked at and changed from the command line.
 mod vod;
+
+/// Documents: translations, links, the tests that they name.
+mod documents;
 
 /// Kafka, RabbitMQ and NATS, from the POST to a subscriber of each.
 mod brokers;

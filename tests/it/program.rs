@@ -44,6 +44,8 @@ struct Folder {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
+    /// Its lines of headers, lower case.
+    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -211,20 +213,12 @@ impl Program {
 
     /// The sum of a metric over its series whose labels contain `labels`.
     pub(crate) fn metric(&self, name: &str, labels: &str) -> f64 {
-        let text = self.get("/metrics").body;
-        let series = text.lines().filter(|l| {
-            l.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
-                && l.contains(labels)
-        });
-        series.map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        sum(&self.get("/metrics").body, name, labels)
     }
 
-    /// Received less settled, in flight and waiting: what may never be unequal to zero at rest.
+    /// What is unaccounted for now; see [`unaccounted`].
     pub(crate) fn unaccounted(&self) -> f64 {
-        self.metric("vodbridge_received_total", "") + self.metric("vodbridge_recovered_total", "")
-            - self.metric("vodbridge_settled_total", "")
-            - self.metric("vodbridge_in_flight", "")
-            - self.metric("vodbridge_waiting", "")
+        unaccounted(&self.get("/metrics").body)
     }
 
     /// A field of /proc/PID/status in KiB: VmRSS, VmHWM.
@@ -267,12 +261,39 @@ impl Drop for Program {
     }
 }
 
+/// The sum of a metric of a scrape over its series whose labels contain `labels`.
+pub(crate) fn sum(scrape: &str, name: &str, labels: &str) -> f64 {
+    let series = scrape.lines().filter(|l| {
+        l.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && l.contains(labels)
+    });
+    series.map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+/// Received less settled, in flight and waiting: what may never be unequal to zero at rest.
+pub(crate) fn unaccounted(scrape: &str) -> f64 {
+    sum(scrape, "vodbridge_received_total", "") + sum(scrape, "vodbridge_recovered_total", "")
+        - sum(scrape, "vodbridge_settled_total", "")
+        - sum(scrape, "vodbridge_in_flight", "")
+        - sum(scrape, "vodbridge_waiting", "")
+}
+
 /// Sends bytes and reads one answer; none if the connection closes without one.
 pub(crate) fn raw(to: SocketAddr, bytes: &[u8]) -> Option<Reply> {
-    let mut stream = connect(to);
+    raw_over(connect(to), bytes)
+}
+
+fn raw_over(mut stream: TcpStream, bytes: &[u8]) -> Option<Reply> {
     // Who refuses a body may close before all of it is sent.
     stream.write_all(bytes).ok();
     reply(&mut stream)
+}
+
+/// Gets a page of a port that may be closed: then none.
+pub(crate) fn try_get(from: SocketAddr, path: &str) -> Option<Reply> {
+    let stream = TcpStream::connect_timeout(&from, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    raw_over(stream, request.as_bytes())
 }
 
 pub(crate) fn connect(to: SocketAddr) -> TcpStream {
@@ -297,7 +318,7 @@ pub(crate) fn reply(stream: &mut TcpStream) -> Option<Reply> {
             if bytes.len() >= at + 4 + length {
                 let body = String::from_utf8_lossy(&bytes[at + 4..at + 4 + length]).into_owned();
                 let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-                return Some(Reply { status, body });
+                return Some(Reply { status, head: head.to_ascii_lowercase(), body });
             }
         }
         match stream.read(&mut chunk) {

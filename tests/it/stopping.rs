@@ -1,7 +1,8 @@
 //! SIGTERM, once and twice, and starts that cannot be.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -9,7 +10,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 use vodsim::callback::Sender;
 
-use crate::program::{Home, PATH, Program, raw};
+use crate::program::{Home, PATH, Program, connect, raw, reply};
+
+const EVENT: &str = r#"{"EventType":"X","XEvent":{"TaskId":"1"}}"#;
 
 #[test]
 fn a_stop_under_load_drops_nothing_that_was_answered_and_ends_in_order() {
@@ -45,8 +48,101 @@ fn readiness_turns_red_before_anything_else_stops() {
     let ready = program.get("/readyz");
     assert_eq!(ready.status, 503);
     assert!(ready.body.contains("draining"), "{}", ready.body);
-    let event = br#"{"EventType":"X","XEvent":{"TaskId":"1"}}"#;
-    assert_eq!(program.post(PATH, event).status, 200, "until the endpoints have forgotten us");
+    assert_eq!(
+        program.post(PATH, EVENT.as_bytes()).status,
+        200,
+        "until the endpoints have forgotten us"
+    );
+}
+
+fn request() -> String {
+    let length = EVENT.len();
+    format!("POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{EVENT}")
+}
+
+/// A connection that has had an answer and may have more.
+fn kept_alive(program: &Program) -> TcpStream {
+    let mut stream = connect(program.callbacks);
+    stream.write_all(request().as_bytes()).unwrap();
+    let first = reply(&mut stream).unwrap();
+    assert_eq!((first.status, first.head.contains("connection: close")), (200, false));
+    stream
+}
+
+fn is_closed(stream: &mut TcpStream) -> bool {
+    stream.read(&mut [0; 1]).is_ok_and(|read| read == 0)
+}
+
+#[test]
+fn a_caller_who_keeps_his_connection_is_told_to_come_back_by_another() {
+    let program = Home::new("drain_delay: 30s\ngrace: 60s\n").start();
+    let mut stream = kept_alive(&program);
+    program.signal(Signal::TERM);
+    program.wait_for_line("draining").unwrap();
+    stream.write_all(request().as_bytes()).unwrap();
+    let last = reply(&mut stream).unwrap();
+    assert_eq!((last.status, last.head.contains("connection: close")), (200, true));
+    assert!(is_closed(&mut stream));
+}
+
+#[test]
+fn a_request_that_has_begun_and_a_connection_that_has_not_are_served_after_the_stop() {
+    let mut program = Home::new("").start();
+    let mut idle = kept_alive(&program);
+    let request = request();
+    let (begun, rest) = request.split_at(10);
+    let (mut again, mut first, mut silent) =
+        (kept_alive(&program), connect(program.callbacks), connect(program.callbacks));
+    again.write_all(begun.as_bytes()).unwrap();
+    first.write_all(begun.as_bytes()).unwrap();
+    program.signal(Signal::TERM);
+    assert!(is_closed(&mut idle), "nothing new is taken in");
+    for (name, stream, bytes) in [
+        ("a further request", &mut again, rest),
+        ("a first request", &mut first, rest),
+        ("a connection without a word", &mut silent, &request),
+    ] {
+        stream.write_all(bytes.as_bytes()).unwrap();
+        let reply = reply(stream).unwrap_or_else(|| panic!("{name} is not answered"));
+        assert_eq!(reply.status, 200, "{name}");
+    }
+    assert!(program.end().0.success());
+}
+
+#[test]
+fn connections_that_wait_at_the_door_are_served_before_it_closes() {
+    let mut program = Home::new("limits: { connections: 1 }\n").start();
+    let mut held = kept_alive(&program);
+    let mut waiting: Vec<_> = (0..3).map(|_| connect(program.callbacks)).collect();
+    for stream in &mut waiting {
+        stream.write_all(request().as_bytes()).unwrap();
+    }
+    program.signal(Signal::TERM);
+    assert!(is_closed(&mut held));
+    for stream in &mut waiting {
+        assert_eq!(reply(stream).expect("an answer").status, 200);
+    }
+    assert!(program.end().0.success());
+}
+
+#[test]
+fn a_journal_of_a_newer_version_is_left_alone() {
+    let home = Home::new("");
+    assert!(home.start().terminate().success());
+    let database = home.path().join("journal/journal.db");
+    let newer = rusqlite::Connection::open(&database).unwrap();
+    newer.pragma_update(None, "user_version", 1000).unwrap();
+    newer.close().unwrap();
+    let before = fs::read(&database).unwrap();
+    let log = home.try_start().err().expect("it started");
+    let error = log.iter().find_map(|l| l["error"].as_str()).unwrap();
+    assert!(error.contains("newer version (schema 1000"), "{error}");
+    assert!(error.contains("run that version"), "{error}");
+    let listing = home.vodbridge(&["events"]);
+    assert_eq!(listing.status.code(), Some(1));
+    let told = String::from_utf8(listing.stderr).unwrap();
+    assert!(told.contains("newer version (schema 1000"), "{told}");
+    assert_eq!(fs::read(&database).unwrap(), before);
 }
 
 #[test]

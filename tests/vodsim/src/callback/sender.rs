@@ -1,14 +1,16 @@
-//! Sending numbered callbacks over kept-alive connections, as fast as they are answered.
+//! Sending numbered callbacks, over kept-alive connections or fresh ones, as fast as they are
+//! answered or at a rate.
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::connection::{Answer, Connection};
 use super::{Rendered, Report};
@@ -29,6 +31,8 @@ pub struct Sender {
     to: SocketAddr,
     path: String,
     connections: usize,
+    is_fresh: bool,
+    per_second: Option<NonZeroU32>,
     numbers: Range<u64>,
     stop_at_disconnect: bool,
     stop_after: Option<Duration>,
@@ -50,6 +54,8 @@ impl Sender {
             to,
             path: "/vod/default".to_owned(),
             connections: 1,
+            is_fresh: false,
+            per_second: None,
             numbers: 0..u64::MAX,
             stop_at_disconnect: false,
             stop_after: None,
@@ -67,6 +73,20 @@ impl Sender {
     #[must_use]
     pub fn connections(self, connections: usize) -> Self {
         Self { connections, ..self }
+    }
+
+    /// Opens a connection for each callback, which says that it is the only one. One that cannot be
+    /// opened leaves its callback unanswered.
+    #[must_use]
+    pub fn fresh(self) -> Self {
+        Self { is_fresh: true, ..self }
+    }
+
+    /// How many callbacks begin in a second at most, all connections together, evenly spaced. What
+    /// a slow answer delays is made up for.
+    #[must_use]
+    pub fn per_second(self, per_second: NonZeroU32) -> Self {
+        Self { per_second: Some(per_second), ..self }
     }
 
     /// The numbers to send, each once.
@@ -132,10 +152,11 @@ impl Sender {
 
     fn request(&self) -> Rendered {
         let head = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n{}\
              Content-Length: {}\r\n\r\n",
             self.path,
             self.to,
+            if self.is_fresh { "Connection: close\r\n" } else { "" },
             super::SAMPLE.len(),
         );
         Rendered::new(head.into_bytes())
@@ -146,25 +167,35 @@ impl Sender {
 async fn keep_sending(run: Arc<Run>) -> Report {
     let mut report = Report::new();
     let mut request = run.sender.request();
+    let mut connection = None;
     while run.goes_on() {
-        let Some(mut connection) = run.connect().await else { break };
-        loop {
-            let Some(n) = run.take() else { return report };
-            request.set(n);
-            let begun = Instant::now();
-            let answer = timeout(run.sender.answer_wait, connection.exchange(&request.bytes)).await;
-            match answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(Answer { status, keep_alive }) => {
-                    report.answer(n, status, begun.elapsed());
-                    if !keep_alive {
-                        break;
-                    }
-                }
-                Err(_) => {
-                    report.no_answer();
-                    run.broke();
-                    break;
-                }
+        if connection.is_none() && !run.sender.is_fresh {
+            connection = run.connect().await;
+            if connection.is_none() {
+                break;
+            }
+        }
+        let Some(n) = run.take() else { break };
+        run.turn(n).await;
+        request.set(n);
+        let begun = Instant::now();
+        let exchange = async {
+            let mut open = match connection.take() {
+                Some(open) => open,
+                None => Connection::open(run.sender.to).await?,
+            };
+            let answer = open.exchange(&request.bytes).await?;
+            io::Result::Ok((answer, open))
+        };
+        let answer = timeout(run.sender.answer_wait, exchange).await;
+        match answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok((Answer { status, keep_alive }, open)) => {
+                report.answer(n, status, begun.elapsed());
+                connection = (keep_alive && !run.sender.is_fresh).then_some(open);
+            }
+            Err(_) => {
+                report.no_answer();
+                run.broke();
             }
         }
     }
@@ -181,6 +212,15 @@ impl Run {
         }
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         (n < self.sender.numbers.end).then_some(n)
+    }
+
+    /// Waits until a number's time has come.
+    async fn turn(&self, n: u64) {
+        if let Some(per_second) = self.sender.per_second {
+            let place = (n - self.sender.numbers.start) as f64;
+            let after = Duration::from_secs_f64(place / f64::from(per_second.get()));
+            sleep_until(self.begun + after).await;
+        }
     }
 
     fn goes_on(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The callback sender and its report.
 
 use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::net::TcpSocket;
@@ -69,6 +70,28 @@ fn a_connection_that_the_server_ends_is_made_anew_and_loses_nothing() {
 
     assert_eq!((confirmed(&report), report.unanswered()), (vec![0, 1, 2, 3], 0));
     assert_eq!(connections(&server), [0, 0, 1, 1]);
+}
+
+#[test]
+fn fresh_connections_carry_one_callback_each() {
+    let server = serve(vec![vec![OK]; 3]);
+    let report = Sender::new(server.address).fresh().numbers(0..3).run();
+
+    assert_eq!((confirmed(&report), report.unanswered()), (vec![0, 1, 2], 0));
+    assert_eq!(connections(&server), [0, 1, 2]);
+    // Nobody listens there any more.
+    let report = Sender::new(server.address).fresh().numbers(0..3).run();
+    assert_eq!((confirmed(&report), report.unanswered()), (vec![], 3));
+}
+
+#[test]
+fn a_rate_is_kept_and_not_exceeded() {
+    let server = serve(vec![vec![OK]]);
+    let rate = NonZeroU32::new(100).unwrap();
+    let report = Sender::new(server.address).per_second(rate).numbers(7..27).run();
+
+    assert_eq!(confirmed(&report), (7..27).collect::<Vec<_>>());
+    assert!(report.elapsed() >= Duration::from_millis(190), "{report:?}");
 }
 
 #[test]
