@@ -4,18 +4,18 @@
 //! outlive shows as `degraded` and leaves it ready: a process that turns red gets no callbacks,
 //! also those that it could have kept. `/livez` never looks at a broker.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod answer;
+mod readiness;
 
-use bytes::Bytes;
-use http_body_util::Full;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
-use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 use tokio::time::{Duration, Instant};
 
+use self::answer::{response, text};
 use crate::health::Health;
 use crate::http::{self, Response};
 use crate::ingest::callback::Clock;
@@ -52,15 +52,6 @@ impl std::fmt::Debug for View {
     }
 }
 
-/// What `/readyz` says in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Readiness {
-    Ready,
-    Degraded,
-    Unready,
-    Draining,
-}
-
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 impl http::Service for Admin {
@@ -82,59 +73,6 @@ impl http::Service for Admin {
 // === impl View ===
 
 impl View {
-    fn readiness(&self) -> Readiness {
-        let all_up = self.health.iter().filter(|h| h.is_required()).all(|h| h.is_up());
-        // What is pulled is kept by VOD in an outage: readiness then only holds up a rollout that
-        // has never worked.
-        let was_ready = self.was_ready.fetch_or(all_up, Ordering::Relaxed) || all_up;
-        let can_keep = self.takes_callbacks && self.keeps_callbacks && self.spool.has_room();
-        let is_ready = all_up || can_keep || was_ready && !self.takes_callbacks;
-        let is_well = || {
-            all_up
-                && (!self.keeps_callbacks || self.spool.has_room())
-                && self.health.iter().all(|h| h.is_well())
-                && self.pullers.iter().all(|p| p.trouble.is_none())
-        };
-        if self.draining.load(Ordering::Relaxed) {
-            Readiness::Draining
-        } else if !is_ready {
-            Readiness::Unready
-        } else if is_well() {
-            Readiness::Ready
-        } else {
-            Readiness::Degraded
-        }
-    }
-
-    fn readyz(&self) -> Response {
-        let readiness = self.readiness();
-        let connectors: Map<String, Value> =
-            self.health.iter().map(|h| (h.name().to_owned(), h.to_json())).collect();
-        let mut body = json!({
-            "status": readiness.name(),
-            "connectors": connectors,
-            "journal": self.store.state().to_string(),
-        });
-        if self.takes_callbacks {
-            let usage = self.store.usage();
-            body["spool"] = json!({
-                "has_room": self.spool.has_room(),
-                "events": usage.spool.rows,
-                "bytes": usage.spool.bytes,
-                "size_max": usage.spool_max_bytes,
-            });
-        }
-        if !self.pullers.is_empty() {
-            let vod = |p: &Arc<Puller>| (p.application.to_string(), p.trouble.to_json());
-            body["vod"] = Value::Object(self.pullers.iter().map(vod).collect());
-        }
-        let status = match readiness {
-            Readiness::Ready | Readiness::Degraded => StatusCode::OK,
-            Readiness::Unready | Readiness::Draining => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        response(status, "application/json", format!("{body:#}\n"))
-    }
-
     /// How long the oldest event of an application has been waiting in the spool.
     fn waiting_for(&self, application: &str) -> Duration {
         let Some(since) = self.spool.oldest(application) else { return Duration::ZERO };
@@ -162,26 +100,4 @@ impl View {
         self.metrics.set_journal_bytes("wal", usage.wal_bytes);
         self.metrics.encode()
     }
-}
-
-impl Readiness {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Degraded => "degraded",
-            Self::Unready => "unready",
-            Self::Draining => "draining",
-        }
-    }
-}
-
-fn text(status: StatusCode, body: &'static str) -> Response {
-    response(status, "text/plain; charset=utf-8", body)
-}
-
-fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }
