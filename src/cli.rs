@@ -9,8 +9,6 @@ mod events;
 mod exit;
 mod explain;
 mod listing;
-mod merged;
-mod place;
 mod printer;
 mod replay;
 mod run;
