@@ -1,11 +1,18 @@
-//! The operator's port: `/livez`, `/readyz`, `/metrics`.
+//! The operator's port: `/livez`, `/readyz`, `/metrics`, the page at `/` and the `/api/` behind it.
 //!
 //! Readiness answers one question: can this process keep an event safe now? Trouble that it can
 //! outlive shows as `degraded` and leaves it ready: a process that turns red gets no callbacks,
 //! also those that it could have kept. `/livez` never looks at a broker.
 
+mod access;
 mod answer;
+mod api;
+mod desk;
+mod layout;
+mod page;
 mod readiness;
+mod records;
+mod state;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,6 +22,8 @@ use hyper::{Method, Request, StatusCode};
 use smol_str::SmolStr;
 use tokio::time::{Duration, Instant};
 
+pub(crate) use self::desk::Desk;
+
 use self::answer::{response, text};
 use crate::health::Health;
 use crate::http::{self, Response};
@@ -22,7 +31,7 @@ use crate::ingest::callback::Clock;
 use crate::ingest::pull::Puller;
 use crate::ingest::spool::Spool;
 use crate::outlet::Outlet;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Intake, Metrics};
 use vodbridge_journal::{Store, Table};
 
 /// What the port can see.
@@ -44,6 +53,9 @@ pub(crate) struct View {
     pub(crate) was_ready: AtomicBool,
     pub(crate) store: Store,
     pub(crate) draining: AtomicBool,
+    /// What is counted of callbacks, by the applications' names.
+    pub(crate) intakes: Vec<(SmolStr, Arc<Intake>)>,
+    pub(crate) desk: Desk,
 }
 
 impl std::fmt::Debug for View {
@@ -54,19 +66,26 @@ impl std::fmt::Debug for View {
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+const ELSEWHERE: &str = "here are the page at /, /api/, /livez, /readyz and /metrics\n";
+
 impl http::Service for Admin {
     fn call(&self, request: Request<Incoming>) -> impl Future<Output = Response> + Send + 'static {
-        let answer = if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n")
-        } else {
-            match request.uri().path() {
-                "/livez" => text(StatusCode::OK, "alive\n"),
-                "/readyz" => self.0.readyz(),
-                "/metrics" => response(StatusCode::OK, OPEN_METRICS, self.0.metrics()),
-                _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /metrics\n"),
+        let view = Arc::clone(&self.0);
+        async move {
+            let path = request.uri().path();
+            if path.starts_with("/api/") {
+                return view.api(request).await;
             }
-        };
-        std::future::ready(answer)
+            if !matches!(*request.method(), Method::GET | Method::HEAD) {
+                return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+            }
+            match path {
+                "/livez" => text(StatusCode::OK, "alive\n"),
+                "/readyz" => view.readyz(),
+                "/metrics" => response(StatusCode::OK, OPEN_METRICS, view.metrics()),
+                path => page::file(path).unwrap_or_else(|| text(StatusCode::NOT_FOUND, ELSEWHERE)),
+            }
+        }
     }
 }
 
