@@ -7,12 +7,14 @@
 //! same: nothing here is meant for other sites.
 
 use hyper::StatusCode;
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
+use hyper::header::{
+    AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, WWW_AUTHENTICATE,
+};
 use hyper::http::Uri;
 
-use super::answer::refusal;
+use super::answer::Refusal;
 use crate::config::SecretCell;
-use crate::http::{Response, bearer, is_one_of};
+use crate::http::{bearer, is_one_of};
 
 /// What a request may see and do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +39,10 @@ const ELSEWHERE: &str = "requests of other sites are not answered";
 impl Access {
     /// What a request with these headers may do; a wrong token is an error, also where none is
     /// needed.
-    pub(super) fn judge(token: Option<&SecretCell>, headers: &HeaderMap) -> Result<Self, Response> {
+    pub(super) fn judge(token: Option<&SecretCell>, headers: &HeaderMap) -> Result<Self, Refusal> {
         let Some(token) = token else { return Ok(Self::Closed) };
         match bearer(headers) {
-            None if headers.contains_key(hyper::header::AUTHORIZATION) => Err(unauthorized(WRONG)),
+            None if headers.contains_key(AUTHORIZATION) => Err(unauthorized(WRONG)),
             None => Ok(Self::Open),
             Some(offered) if is_one_of(&token.current(), offered.as_bytes()) => Ok(Self::Granted),
             Some(_) => Err(unauthorized(WRONG)),
@@ -48,11 +50,11 @@ impl Access {
     }
 
     /// Nothing if it may see and change everything, else the answer.
-    pub(super) fn demand(self) -> Result<(), Response> {
+    pub(super) fn demand(self) -> Result<(), Refusal> {
         match self {
             Self::Granted => Ok(()),
             Self::Open => Err(unauthorized(NEEDED)),
-            Self::Closed => Err(refusal(StatusCode::FORBIDDEN, NOT_CONFIGURED)),
+            Self::Closed => Err(Refusal::new(StatusCode::FORBIDDEN, NOT_CONFIGURED)),
         }
     }
 
@@ -78,9 +80,9 @@ impl Access {
 ///
 /// Where a browser tells (`Sec-Fetch-Site`, only on HTTPS and on this machine) its word is taken,
 /// because a proxy may have changed `Host`; else `Origin` must be the host that was asked.
-pub(super) fn refuse_other_sites(uri: &Uri, headers: &HeaderMap) -> Result<(), Response> {
+pub(super) fn refuse_other_sites(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-    let refused = || Err(refusal(StatusCode::FORBIDDEN, ELSEWHERE));
+    let refused = || Err(Refusal::new(StatusCode::FORBIDDEN, ELSEWHERE));
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return if site == "same-origin" || site == "none" { Ok(()) } else { refused() };
     }
@@ -95,9 +97,7 @@ pub(super) fn refuse_other_sites(uri: &Uri, headers: &HeaderMap) -> Result<(), R
     }
 }
 
-fn unauthorized(why: &str) -> Response {
-    let mut response = refusal(StatusCode::UNAUTHORIZED, why);
-    let challenge = HeaderValue::from_static("Bearer realm=\"vodbridge\"");
-    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-    response
+fn unauthorized(why: &'static str) -> Refusal {
+    let challenge = "Bearer realm=\"vodbridge\"";
+    Refusal::new(StatusCode::UNAUTHORIZED, why).with(WWW_AUTHENTICATE, challenge)
 }

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::StatusCode;
@@ -15,6 +17,16 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
+/// Why nothing is told or done.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    /// A sentence for whoever asked.
+    why: Cow<'static, str>,
+    /// What goes with the status.
+    header: Option<(HeaderName, &'static str)>,
+}
+
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
 
@@ -27,11 +39,6 @@ pub(super) fn json(status: StatusCode, body: &Value) -> Response {
     sealed(response(status, "application/json", format!("{body}\n")))
 }
 
-/// Why nothing was done, in a sentence.
-pub(super) fn refusal(status: StatusCode, why: &str) -> Response {
-    json(status, &json!({ "error": why }))
-}
-
 pub(super) fn response(
     status: StatusCode,
     content_type: &'static str,
@@ -41,6 +48,28 @@ pub(super) fn response(
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, why: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, why: why.into(), header: None }
+    }
+
+    pub(super) fn with(self, name: HeaderName, value: &'static str) -> Self {
+        Self { header: Some((name, value)), ..self }
+    }
+}
+
+impl From<Refusal> for Response {
+    fn from(Refusal { status, why, header }: Refusal) -> Self {
+        let mut response = json(status, &json!({ "error": why }));
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
 }
 
 /// What a browser may do with it: nothing but what the page does.

@@ -9,14 +9,16 @@
 //! ```
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{ALLOW, HeaderValue};
+use hyper::header::ALLOW;
 use hyper::{Method, Request, StatusCode};
 
 use super::View;
 use super::access::{Access, refuse_other_sites};
-use super::answer::{json, refusal};
+use super::answer::{Refusal, json};
 use crate::http::Response;
 use crate::records::{Of, Place};
+
+const NOTHING: &str = "here are /api/state, /api/events and /api/dead-letters";
 
 /// What a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,35 +34,31 @@ enum Thing {
 impl View {
     /// Answers a request below `/api/`.
     pub(super) async fn api(&self, request: Request<Incoming>) -> Response {
-        self.answer(&request).await.unwrap_or_else(|refused| refused)
+        self.answer(&request).await.unwrap_or_else(Response::from)
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Result<Response, Response> {
+    async fn answer(&self, request: &Request<Incoming>) -> Result<Response, Refusal> {
         refuse_other_sites(request.uri(), request.headers())?;
         let Some(thing) = Thing::at(request.uri().path()) else {
-            return Err(refusal(
-                StatusCode::NOT_FOUND,
-                "here are /api/state, /api/events and \
-                                                       /api/dead-letters",
-            ));
+            return Err(Refusal::new(StatusCode::NOT_FOUND, NOTHING));
         };
         let access = Access::judge(self.desk.token.as_ref(), request.headers())?;
         if !request.body().is_end_stream() {
-            return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "no body is read here"));
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "no body is read here"));
         }
         let query = request.uri().query().unwrap_or_default();
         let (desk, is_get) = (&self.desk, matches!(*request.method(), Method::GET | Method::HEAD));
         Ok(match (thing, request.method()) {
             (Thing::State, _) if is_get => json(StatusCode::OK, &self.state(access)),
-            (Thing::List(of), _) if is_get => desk.list(of, query, access).await,
-            (Thing::One(of, place), _) if is_get => desk.one(of, place, access).await,
+            (Thing::List(of), _) if is_get => desk.list(of, query, access).await?,
+            (Thing::One(of, place), _) if is_get => desk.one(of, place, access).await?,
             (Thing::One(Of::DeadLetters, place), &Method::DELETE) => {
                 access.demand()?;
-                desk.remove(place).await
+                desk.remove(place).await?
             }
             (Thing::Replay(of, place), &Method::POST) => {
                 access.demand()?;
-                desk.replay(of, place).await
+                desk.replay(of, place).await?
             }
             _ => return Err(thing.wrong_method()),
         })
@@ -87,16 +85,14 @@ impl Thing {
         }
     }
 
-    fn wrong_method(self) -> Response {
+    fn wrong_method(self) -> Refusal {
         let allowed = match self {
             Self::State | Self::List(_) | Self::One(Of::Events, _) => "GET, HEAD",
             Self::One(Of::DeadLetters, _) => "GET, HEAD, DELETE",
             Self::Replay(..) => "POST",
         };
         let why = format!("expected {allowed}");
-        let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, &why);
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-        response
+        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, why).with(ALLOW, allowed)
     }
 }
 

@@ -12,7 +12,7 @@ use tracing::{error, info};
 use vodbridge_core::Timestamp;
 use vodbridge_journal::{Record, Store, Table};
 
-use super::answer::{json, refusal};
+use super::answer::{Refusal, json};
 use super::layout::Layout;
 use super::state::started;
 use crate::config::{Config, SecretCell};
@@ -90,20 +90,14 @@ impl Desk {
 
     /// Sends one row's event again; a letter goes once every required connector has acknowledged
     /// it.
-    pub(super) async fn replay(&self, of: Of, place: Place) -> Response {
-        let turn = match self.turn() {
-            Ok(turn) => turn,
-            Err(response) => return response,
-        };
-        let record = match self.record(of, place).await {
-            Ok(record) => record,
-            Err(response) => return response,
-        };
+    pub(super) async fn replay(&self, of: Of, place: Place) -> Result<Response, Refusal> {
+        let turn = self.turn()?;
+        let record = self.record(of, place).await?;
         let Some(event) = self.originals.event(&record) else {
-            return refusal(StatusCode::CONFLICT, unusable(of));
+            return Err(Refusal::new(StatusCode::CONFLICT, unusable(of)));
         };
         if let Way::Stays(why) = self.replayer.way(&event) {
-            return refusal(StatusCode::CONFLICT, &why);
+            return Err(Refusal::new(StatusCode::CONFLICT, why));
         }
         let (replayer, store) = (Arc::clone(&self.replayer), self.store.clone());
         let id = event.id.clone();
@@ -116,37 +110,32 @@ impl Desk {
             let is_sent = outcome == Outcome::Delivered;
             info!(%place, event = id.as_str(), replay = run.name(), is_sent, "replayed by hand");
             if !is_sent {
-                return not_sent();
+                return Err(not_sent());
             }
             let sent = json!({ "replayed": true, "id": id.as_str(), "vodreplay": run.name() });
-            match of {
+            Ok(match of {
                 Of::Events => json(StatusCode::OK, &sent),
                 Of::DeadLetters => remove_sent(&store, &record, sent).await,
-            }
+            })
         });
         replaying.await.unwrap_or_else(|_| {
-            refusal(StatusCode::INTERNAL_SERVER_ERROR, "the replay panicked; the log says where")
+            let why = "the replay panicked; the log says where";
+            Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, why))
         })
     }
 
     /// Removes one dead letter for good.
-    pub(super) async fn remove(&self, place: Place) -> Response {
-        let _turn = match self.turn() {
-            Ok(turn) => turn,
-            Err(response) => return response,
-        };
-        let record = match self.record(Of::DeadLetters, place).await {
-            Ok(record) => record,
-            Err(response) => return response,
-        };
+    pub(super) async fn remove(&self, place: Place) -> Result<Response, Refusal> {
+        let _turn = self.turn()?;
+        let record = self.record(Of::DeadLetters, place).await?;
         match self.store.remove(Table::DeadLetters, vec![record.seq]).await {
             Ok(_) => {
                 info!(%place, event = record.event.id.as_str(), "dead letter removed by hand");
-                json(StatusCode::OK, &json!({ "removed": true }))
+                Ok(json(StatusCode::OK, &json!({ "removed": true })))
             }
             Err(why) => {
-                let why = Chain(&why).to_string();
-                refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("it stays: {why}"))
+                let why = format!("it stays: {}", Chain(&why));
+                Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why))
             }
         }
     }
@@ -167,14 +156,14 @@ impl Desk {
         }
     }
 
-    fn turn(&self) -> Result<OwnedSemaphorePermit, Response> {
+    fn turn(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         if self.tracker.is_closed() {
             let why = "the bridge is stopping";
-            return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, why));
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why));
         }
         Arc::clone(&self.changes).try_acquire_owned().map_err(|_| {
             let why = "another event is being sent again; try again when it is through";
-            refusal(StatusCode::SERVICE_UNAVAILABLE, why)
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why)
         })
     }
 }
@@ -192,13 +181,13 @@ async fn remove_sent(store: &Store, record: &Record, mut sent: Value) -> Respons
     json(StatusCode::OK, &sent)
 }
 
-fn not_sent() -> Response {
+fn not_sent() -> Refusal {
     let within = humantime::format_duration(TRIED_FOR);
     let why = format!(
         "not every required connector acknowledged it within {within}; it stays as it is, and the \
          log says why"
     );
-    refusal(StatusCode::SERVICE_UNAVAILABLE, &why)
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 fn unusable(of: Of) -> &'static str {

@@ -112,11 +112,13 @@ const STATUS = {
 
 function show() {
   tone($("status"), ...(STATUS[state.status] || ["idle", state.status]));
-  fill($("access"), { closed: "Read only", open: "Read only · token", granted: "Token in use" }[state.access]);
+  fill($("access"), { closed: "Read only", open: "Enter token", granted: "Token in use" }[state.access]);
   fill($("version"), `vodbridge ${state.version}, running since ${clock(state.started)}`);
   conservation(state.conservation);
   rates();
-  renew($("connectors"), [state.connectors, before && before.connectors], () => state.connectors.map(connector));
+  const isDown = (of) => of.up !== null && !of.is_up;
+  const connectors = [...state.connectors].sort((a, b) => isDown(b) - isDown(a));
+  renew($("connectors"), [connectors, before && before.connectors], () => connectors.map(connector));
   renew($("applications"), state.applications, () => state.applications.map(application));
   renew($("routes"), state.routes, () => state.routes.map(route));
   renew($("journal"), state.journal, () => journal(state.journal));
@@ -150,7 +152,8 @@ function conservation(sum) {
     dropped ? `${number.format(dropped)} dropped by a route` : "",
     deferred ? `${number.format(deferred)} given back to VOD` : "",
   ];
-  fill($("story"), `Every event that came in is settled, on its way or kept. Settled: ${parts.filter(Boolean).join(", ")}.`);
+  const kept = sum.waiting ? ` ${events(sum.waiting)} ${sum.waiting === 1 ? "is" : "are"} kept here until a connector takes ${sum.waiting === 1 ? "it" : "them"}.` : "";
+  fill($("story"), `Every event that came in is settled, on its way or kept. Settled: ${parts.filter(Boolean).join(", ")}.${kept}`);
   for (const name of ["received", "recovered", "settled", "in_flight", "waiting"]) {
     fill($(`n-${name.replace("_", "-")}`), number.format(sum[name]));
   }
@@ -174,11 +177,11 @@ function rate(count) {
   return number.format(rate < 10 ? Math.round(rate * 10) / 10 : Math.round(rate));
 }
 
-const FAULTS = {
-  process: "the broker's process dies", machine: "a machine loses power",
-  node: "a node is lost for good", all: "all nodes lose power",
-};
-const ANSWERS = { yes: ["good", "✓", "survives"], no: ["bad", "✕", "does not survive"], unknown: ["idle", "?", "nobody knows"] };
+const FAULTS = [
+  ["process", "a crash of the broker"], ["machine", "a machine without power"],
+  ["node", "the loss of a node"], ["all", "all nodes without power"],
+];
+const ANSWERS = { yes: ["good", "✓"], no: ["bad", "✕"], unknown: ["idle", "?"] };
 
 function connector(of) {
   const [kind, word] = of.up === null ? ["idle", "not asked yet"]
@@ -210,16 +213,17 @@ function connector(of) {
 }
 
 function survives(answers) {
-  const list = make("div", { class: "survives", role: "list", "aria-label": "What an acknowledgement survives" });
-  for (const [fault, { answer, provenance, remedy }] of Object.entries(answers)) {
-    const [kind, mark, word] = ANSWERS[answer] || ANSWERS.unknown;
-    list.append(
+  const list = make("ul", { class: "survives" });
+  for (const [fault, text] of FAULTS.filter(([fault]) => answers[fault])) {
+    const { answer, provenance, remedy } = answers[fault];
+    const [kind, mark] = ANSWERS[answer] || ANSWERS.unknown;
+    list.append(make("li", {},
       make("span", { class: "mark", "data-tone": kind, "aria-hidden": "true", text: mark }),
-      make("span", { role: "listitem", "aria-label": `${word}: ${FAULTS[fault] || fault}, ${provenance}`, text: FAULTS[fault] || fault }),
-      make("span", { class: "by", "aria-hidden": "true", text: provenance }));
-    if (remedy) list.append(make("span", { class: "remedy", text: `→ ${remedy}` }));
+      make("span", {}, text, make("span", { class: "hidden", text: `: ${answer}` })),
+      make("span", { class: "by", text: provenance }),
+      remedy ? make("span", { class: "remedy", text: remedy }) : null));
   }
-  return list;
+  return make("div", {}, make("p", { class: "soft survival", text: "What it acknowledges survives" }), list);
 }
 
 function application(of) {
@@ -268,7 +272,7 @@ function journal(of) {
   const shares = of.shares.map((share) => make("li", {},
     make("div", { class: "row" },
       make("span", { text: SHARES[share.name] || share.name }),
-      make("span", { class: "soft end", text: `${number.format(share.rows)} rows` })),
+      make("span", { class: "soft end", text: share.rows === 1 ? "1 row" : `${number.format(share.rows)} rows` })),
     make("meter", {
       min: 0, max: share.bytes_max, value: share.bytes, high: share.bytes_max * 0.75, optimum: 0,
       "aria-label": `${SHARES[share.name] || share.name}: ${size(share.bytes)} of ${size(share.bytes_max)}`,
@@ -337,11 +341,16 @@ async function showOne(id, seq) {
   }
 }
 
+// The attributes that people look for, before all others.
+const FIRST = ["id", "type", "subject", "time", "vodapplication", "vodfileid", "vodtaskid", "vodstatus"];
+
 function detail(of) {
   open.of = of;
   fill($("detail-title"), of.event_type || of.type);
-  const why = of.reason ? `${reason(of)}${of.connector ? ` at ${of.connector}` : ""}${of.detail ? `: ${of.detail}` : ""}` : "";
+  const parts = of.reason ? [`${reason(of)}${of.connector ? ` at ${of.connector}` : ""}`, of.detail] : [];
+  const why = [...new Set(parts.filter(Boolean))].join(": ");
   says($("detail-reason"), why && why[0].toUpperCase() + why.slice(1));
+  const rank = ([name]) => (FIRST.indexOf(name) + 1) || FIRST.length + 1;
   const rows = Object.entries(of.attributes || {
     id: of.id, type: of.type, application: of.application, file: of.file, task: of.task,
     status: of.status, received: of.received,
@@ -351,6 +360,7 @@ function detail(of) {
     ["acknowledged by", of.acknowledged && of.acknowledged.join(", ")],
     ["stored", of.stored], ["row", of.seq],
   ];
+  if (of.attributes) rows.sort((a, b) => rank(a) - rank(b));
   $("detail-attributes").replaceChildren(...rows.concat(more).filter(([, value]) => value)
     .flatMap(([name, text]) => [make("dt", { text: name }), make("dd", { text })]));
   const payload = of.payload;
@@ -374,8 +384,14 @@ function confirm(question, yes, action) {
   fill($("confirm-yes"), yes);
   $("confirm-yes").disabled = false;
   $("confirm").hidden = false;
+  $("detail-actions").hidden = true;
   $("confirm").action = action;
   $("confirm-no").focus();
+}
+
+function unconfirm() {
+  $("confirm").hidden = true;
+  $("detail-actions").hidden = false;
 }
 
 async function act(method, suffix, done) {
@@ -388,7 +404,7 @@ async function act(method, suffix, done) {
   } catch (error) {
     says($("detail-error"), error.message);
   }
-  $("confirm").hidden = true;
+  unconfirm();
   await look();
 }
 
@@ -501,7 +517,7 @@ let toastTimer;
 function toast(text) {
   fill($("toast"), text);
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => fill($("toast"), ""), 8000);
+  toastTimer = setTimeout(() => fill($("toast"), ""), 5000);
 }
 
 // === beginning ===
@@ -514,7 +530,7 @@ $("detail-close").addEventListener("click", () => $("detail").close());
 $("detail-replay").addEventListener("click", askReplay);
 $("detail-remove").addEventListener("click", askRemove);
 $("confirm-yes").addEventListener("click", () => $("confirm").action());
-$("confirm-no").addEventListener("click", () => { $("confirm").hidden = true; $("detail-replay").focus(); });
+$("confirm-no").addEventListener("click", () => { unconfirm(); $("detail-replay").focus(); });
 $("find").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("find-text").value.trim();

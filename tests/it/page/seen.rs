@@ -25,7 +25,7 @@ fn an_operator_sees_an_event_arrive_an_outage_and_a_dead_letter_and_sends_that_a
     let pictures = pictures();
     let pictures = pictures.as_deref();
     let mut stage = Stage::set(", token: a-token-of-the-operators");
-    let browser = Browser::open(1200, 900);
+    let browser = Browser::open(1200, 1000);
     browser.go(&url(&stage));
     browser.shows("#conserved", "Nothing is missing.");
     browser.shows("#events-none", "No event has been delivered yet.");
@@ -46,8 +46,9 @@ fn an_operator_sees_an_event_arrive_an_outage_and_a_dead_letter_and_sends_that_a
     browser.until("document.querySelectorAll('#events-table tbody tr').length === 6");
     browser.shows("#n-received", "6");
     browser.shows("[data-connector=edge]", "up");
-    browser.shows("[data-connector=edge]", "the broker's process dies");
+    browser.shows("[data-connector=edge]", "a crash of the broker");
     browser.until("/\\d/.test(document.querySelector('#r-received').textContent)");
+    browser.value("document.querySelector('#h-connectors').scrollIntoView()");
     browser.picture(pictures, "events");
 
     // Without a token an event opens, and its payload does not show.
@@ -74,11 +75,11 @@ fn an_operator_sees_an_event_arrive_an_outage_and_a_dead_letter_and_sends_that_a
     browser.shows("#detail-payload", HOLIDAY);
     browser.shows("#detail-payload", "9007199254740993");
     browser.shows("#detail-way", "vod.PullComplete at edge");
-    browser.value("document.querySelector('#letters').scrollIntoView()");
-    browser.picture(pictures, "dead-letters");
     let before = stage.server.messages().len();
     browser.click("#detail-replay");
     browser.shows("#confirm-question", "Send PullComplete:owed again?");
+    browser.value("document.querySelector('#letters').scrollIntoView()");
+    browser.picture(pictures, "dead-letters");
     assert_eq!(stage.server.messages().len(), before, "it was not confirmed");
     browser.click("#confirm-no");
     browser.until("!document.querySelector('#confirm').checkVisibility()");
@@ -107,6 +108,7 @@ fn an_operator_sees_an_event_arrive_an_outage_and_a_dead_letter_and_sends_that_a
     browser.shows("#n-waiting", "3");
     browser.shows("#conserved", "Nothing is missing.");
     browser.shows("#status", "Degraded");
+    browser.until("!document.querySelector('#toast').textContent");
     browser.picture(pictures, "outage");
     let Stage { server, .. } = &mut stage;
     server.runtime.block_on(server.nats.restart());
@@ -123,7 +125,7 @@ fn an_operator_sees_an_event_arrive_an_outage_and_a_dead_letter_and_sends_that_a
 #[test]
 fn what_an_event_holds_is_text_whatever_it_says() {
     let stage = Stage::set(", token: a-token-of-the-operators");
-    let browser = Browser::open(1200, 900);
+    let browser = Browser::open(1200, 1000);
     browser.go(&url(&stage));
     let hostile = "<img src=x onerror=\"window.caught=1\"><script>window.caught=1</script>";
     movies(&stage.program, &event("TranscodeComplete", hostile, "</td><b id=caught>"));
@@ -157,8 +159,9 @@ fn what_an_event_holds_is_text_whatever_it_says() {
 #[test]
 fn the_page_fits_a_telephone_and_can_be_read_in_the_dark_and_aloud() {
     let stage = Stage::set("");
+    stage.post("ProcedureStateChanged", "1500012345-procedurev2-c0de", "5285890784273533168");
     stage.post("TranscodeComplete", "1500012345-transcode-31c0", "5285890784273533167");
-    let browser = Browser::open(1200, 900);
+    let browser = Browser::open(1200, 1000);
     browser.go(&url(&stage));
     browser.shows("#events-table", "5285890784273533167");
     browser.resize(390, 844);
@@ -167,6 +170,8 @@ fn the_page_fits_a_telephone_and_can_be_read_in_the_dark_and_aloud() {
     browser.prefer("dark");
     let dark = browser.value("getComputedStyle(document.body).backgroundColor");
     assert_ne!(light, dark);
+    browser.value("document.querySelector('#h-events').scrollIntoView()");
+    browser.picture(pictures().as_deref(), "telephone");
     assert!(
         browser.accessible_name("#events-table tbody button").starts_with("Open TranscodeComplete")
     );
@@ -181,7 +186,7 @@ fn the_page_fits_a_telephone_and_can_be_read_in_the_dark_and_aloud() {
     browser.shows("#events-none", "No such event in the journal.");
     let unnamed = browser.value(
         "[...document.querySelectorAll('button, input, select, meter')]\
-         .filter((e) => !(e.labels && e.labels.length) && !e.ariaLabel && !e.textContent).length",
+         .filter((e) => e.checkVisibility() && !(e.labels && e.labels.length) && !e.ariaLabel && !e.textContent).length",
     );
     assert_eq!(unnamed, 0);
     assert_eq!(browser.complaints(), Vec::<String>::new());
