@@ -19,6 +19,7 @@ let state = null;
 let before = null;
 let missing = [];
 let query = "";
+let listed = null;
 let open = null;
 
 // === asking ===
@@ -40,15 +41,21 @@ async function ask(path, method = "GET") {
 
 async function look() {
   try {
-    const [now, events, letters] = await Promise.all([
-      ask("api/state"), ask(`api/events?limit=50${query}`), ask("api/dead-letters?limit=50"),
-    ]);
+    const now = await ask("api/state");
     before = state;
     state = now;
     says($("banner"), "");
     show();
+    // Rows are read from the disk: only when there may be others.
+    const { journal: { shares }, conservation: { settled } } = state;
+    const stamp = JSON.stringify([shares, settled, query, state.started]);
+    if (stamp === listed) return;
+    const [events, letters] = await Promise.all([
+      ask(`api/events?limit=50${query}`), ask("api/dead-letters?limit=50"),
+    ]);
     list("events", events.rows);
     list("letters", letters.rows);
+    listed = stamp;
   } catch (error) {
     const told = error.told ? `: ${error.message}` : "";
     says($("banner"), `The bridge does not answer${told}. What stands here is from earlier.`);
@@ -304,7 +311,7 @@ function list(id, rows) {
 
 function cells(id, of) {
   const where = of.reason ? [reason(of), of.connector ? ` at ${of.connector}` : ""].join("")
-    : of.acknowledged ? of.acknowledged.join(", ") : "journal";
+    : of.acknowledged ? of.acknowledged.join(", ") : journalName();
   const name = `${of.event_type || of.type} of ${clock(of.received)}`;
   return [
     make("td", { class: "time" }, make("time", { datetime: of.received, title: of.received, text: clock(of.received) })),
@@ -316,6 +323,11 @@ function cells(id, of) {
     make("td", { class: "open" },
       make("button", { type: "button", "aria-label": `Open ${name}`, text: "Open", click: () => showOne(id, of.seq) })),
   ];
+}
+
+function journalName() {
+  const journal = state.connectors.find((connector) => connector.type === "journal");
+  return journal ? journal.name : "journal";
 }
 
 const REASONS = {
