@@ -12,23 +12,28 @@ SCHEDULES_SECONDS ?= 14400
 MINUTES ?= 60
 RESULTS ?= docs/reliability/results.jsonl
 
-.PHONY: help setup run test lint chart alerts image bench bench-brokers bench-pull bench-spool fuzz prove broken soak schedules \
+.PHONY: help setup run test screenshots lint chart alerts image bench bench-brokers bench-pull bench-spool fuzz prove broken soak schedules \
   schedules-nightly
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what the other targets need beyond Rust
-	@scripts/setup build brokers lint fuzz chart alerts
+	@scripts/setup build brokers page lint fuzz chart alerts
 
 run: ## build the bridge and run it with its defaults
 	@scripts/setup build
 	@echo "Building; then the bridge says where it listens. Stop it with Ctrl-C."
 	cargo run --release --locked -- run
 
-test: ## run every test of every package, against real brokers
-	@scripts/setup build brokers
+test: ## run every test of every package, against real brokers and in a real browser
+	@scripts/setup build brokers page
 	cargo test --workspace --all-features --locked
+
+screenshots: ## take the pictures of the page that the README shows
+	@scripts/setup build brokers page
+	VODBRIDGE_TEST_SCREENSHOTS=docs/images \
+	  cargo test --workspace --all-features --locked --test it -- page::seen
 
 lint: ## format, clippy, documentation, dependencies, invariants: what CI demands
 	@scripts/setup build lint

@@ -1,20 +1,30 @@
-//! The operator's port: `/livez`, `/readyz`, `/metrics`.
+//! The operator's port: `/livez`, `/readyz`, `/metrics`, the page at `/` and the `/api/` behind it.
 //!
 //! Readiness answers one question: can this process keep an event safe now? Trouble that it can
 //! outlive shows as `degraded` and leaves it ready: a process that turns red gets no callbacks,
 //! also those that it could have kept. `/livez` never looks at a broker.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod access;
+mod answer;
+mod api;
+mod desk;
+mod layout;
+mod page;
+mod readiness;
+mod records;
+mod state;
 
-use bytes::Bytes;
-use http_body_util::Full;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
-use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 use tokio::time::{Duration, Instant};
+
+pub(crate) use self::desk::Desk;
+
+use self::answer::{response, text};
 
 use crate::certificates::Certificate;
 use crate::health::Health;
@@ -23,7 +33,7 @@ use crate::ingest::callback::Clock;
 use crate::ingest::pull::Puller;
 use crate::ingest::spool::Spool;
 use crate::outlet::Outlet;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Intake, Metrics};
 use vodbridge_journal::{Store, Table};
 
 /// What the port can see.
@@ -46,6 +56,9 @@ pub(crate) struct View {
     pub(crate) was_ready: AtomicBool,
     pub(crate) store: Store,
     pub(crate) draining: AtomicBool,
+    /// What is counted of callbacks, by the applications' names.
+    pub(crate) intakes: Vec<(SmolStr, Arc<Intake>)>,
+    pub(crate) desk: Desk,
 }
 
 impl std::fmt::Debug for View {
@@ -54,89 +67,34 @@ impl std::fmt::Debug for View {
     }
 }
 
-/// What `/readyz` says in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Readiness {
-    Ready,
-    Degraded,
-    Unready,
-    Draining,
-}
-
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const ELSEWHERE: &str = "here are the page at /, /api/, /livez, /readyz and /metrics\n";
 
 impl http::Service for Admin {
     fn call(&self, request: Request<Incoming>) -> impl Future<Output = Response> + Send + 'static {
-        let answer = if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n")
-        } else {
-            match request.uri().path() {
-                "/livez" => text(StatusCode::OK, "alive\n"),
-                "/readyz" => self.0.readyz(),
-                "/metrics" => response(StatusCode::OK, OPEN_METRICS, self.0.metrics()),
-                _ => text(StatusCode::NOT_FOUND, "here are /livez, /readyz and /metrics\n"),
+        let view = Arc::clone(&self.0);
+        async move {
+            let path = request.uri().path();
+            if path.starts_with("/api/") {
+                return view.api(request).await;
             }
-        };
-        std::future::ready(answer)
+            if !matches!(*request.method(), Method::GET | Method::HEAD) {
+                return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+            }
+            match path {
+                "/livez" => text(StatusCode::OK, "alive\n"),
+                "/readyz" => view.readyz(),
+                "/metrics" => response(StatusCode::OK, OPEN_METRICS, view.metrics()),
+                path => page::file(path).unwrap_or_else(|| text(StatusCode::NOT_FOUND, ELSEWHERE)),
+            }
+        }
     }
 }
 
 // === impl View ===
 
 impl View {
-    fn readiness(&self) -> Readiness {
-        let all_up = self.health.iter().filter(|h| h.is_required()).all(|h| h.is_up());
-        // What is pulled is kept by VOD in an outage: readiness then only holds up a rollout that
-        // has never worked.
-        let was_ready = self.was_ready.fetch_or(all_up, Ordering::Relaxed) || all_up;
-        let can_keep = self.takes_callbacks && self.keeps_callbacks && self.spool.has_room();
-        let is_ready = all_up || can_keep || was_ready && !self.takes_callbacks;
-        let is_well = || {
-            all_up
-                && (!self.keeps_callbacks || self.spool.has_room())
-                && self.health.iter().all(|h| h.is_well())
-                && self.pullers.iter().all(|p| p.trouble.is_none())
-        };
-        if self.draining.load(Ordering::Relaxed) {
-            Readiness::Draining
-        } else if !is_ready {
-            Readiness::Unready
-        } else if is_well() {
-            Readiness::Ready
-        } else {
-            Readiness::Degraded
-        }
-    }
-
-    fn readyz(&self) -> Response {
-        let readiness = self.readiness();
-        let connectors: Map<String, Value> =
-            self.health.iter().map(|h| (h.name().to_owned(), h.to_json())).collect();
-        let mut body = json!({
-            "status": readiness.name(),
-            "connectors": connectors,
-            "journal": self.store.state().to_string(),
-        });
-        if self.takes_callbacks {
-            let usage = self.store.usage();
-            body["spool"] = json!({
-                "has_room": self.spool.has_room(),
-                "events": usage.spool.rows,
-                "bytes": usage.spool.bytes,
-                "size_max": usage.spool_max_bytes,
-            });
-        }
-        if !self.pullers.is_empty() {
-            let vod = |p: &Arc<Puller>| (p.application.to_string(), p.trouble.to_json());
-            body["vod"] = Value::Object(self.pullers.iter().map(vod).collect());
-        }
-        let status = match readiness {
-            Readiness::Ready | Readiness::Degraded => StatusCode::OK,
-            Readiness::Unready | Readiness::Draining => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        response(status, "application/json", format!("{body:#}\n"))
-    }
-
     /// How long the oldest event of an application has been waiting in the spool.
     fn waiting_for(&self, application: &str) -> Duration {
         let Some(since) = self.spool.oldest(application) else { return Duration::ZERO };
@@ -184,26 +142,4 @@ impl View {
         }
         self.metrics.encode()
     }
-}
-
-impl Readiness {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Degraded => "degraded",
-            Self::Unready => "unready",
-            Self::Draining => "draining",
-        }
-    }
-}
-
-fn text(status: StatusCode, body: &'static str) -> Response {
-    response(status, "text/plain; charset=utf-8", body)
-}
-
-fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }

@@ -30,7 +30,7 @@ use vodbridge_journal::{OpenError, Store, dies_with_its_container};
 
 use self::core::Core;
 use self::sources::Sources;
-use crate::admin::{Admin, View};
+use crate::admin::{Admin, Desk, View};
 use crate::certificates::{self, CertificateError};
 use crate::config::{Application, Config, Data, Name, is_in_pod};
 use crate::http::{self, BindError, Ending, Listener, TlsError};
@@ -126,6 +126,7 @@ impl App {
             idle_timeout: config.http.idle_timeout,
         };
         let admin_listener = Listener::bind(config.admin.listen, None, limits).await?;
+        let desk = Desk::new(config, &core.store, core.router.targets(), &core.tracker);
         let view = View {
             metrics: Arc::clone(&core.metrics),
             health: core.health.clone(),
@@ -142,6 +143,8 @@ impl App {
             was_ready: AtomicBool::new(false),
             store: core.store.clone(),
             draining: AtomicBool::new(false),
+            intakes: core.intakes.clone(),
+            desk,
         };
         Ok(Self {
             core,

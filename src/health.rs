@@ -146,6 +146,11 @@ impl Health {
         self.target.client_stats()
     }
 
+    /// How many publishes ended, as [`Target::published`].
+    pub fn published(&self) -> [u64; 4] {
+        self.target.published()
+    }
+
     /// The connector's name in the configuration.
     pub fn name(&self) -> &str {
         self.target.name()

@@ -23,7 +23,7 @@ use crate::ingest::spool::{Resender, Spool};
 use crate::outlet::{Outlet, Room};
 use crate::registry::{self, Built};
 use crate::route::{Router, Target};
-use crate::telemetry::metrics::{Metrics, Mode};
+use crate::telemetry::metrics::{Intake, Metrics, Mode};
 
 #[derive(Debug)]
 pub(super) struct Core {
@@ -35,6 +35,8 @@ pub(super) struct Core {
     pub(super) health: Vec<Arc<Health>>,
     /// By the applications' names.
     pub(super) outlets: Vec<(SmolStr, Outlet)>,
+    /// What is counted of their callbacks.
+    pub(super) intakes: Vec<(SmolStr, Arc<Intake>)>,
     pub(super) tracker: TaskTracker,
     /// The bytes that the whole process may hold, and how many they are.
     pub(super) process_room: Arc<Semaphore>,
@@ -81,6 +83,7 @@ impl Core {
             process_room: Arc::new(Semaphore::new(process_bytes)),
             process_bytes,
             outlets: Vec::new(),
+            intakes: Vec::new(),
             resenders: Vec::new(),
             metrics,
             router,
@@ -166,6 +169,7 @@ impl Core {
             info!(application, rows, "events of an earlier run wait in the spool");
             intake.find(*rows);
         }
+        self.intakes.push((application.into(), Arc::clone(&intake)));
         self.resenders.push(Resender {
             application: application.into(),
             spool: Arc::clone(&self.spool),

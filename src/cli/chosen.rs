@@ -4,8 +4,8 @@ use clap::Args;
 use vodbridge_journal::{Reader, Record};
 
 use super::listing::Rows;
-use super::merged::{Merged, Order, PAGE_ROWS};
-use super::place::{Of, Place};
+use crate::records::{Merged, Order, PAGE_ROWS};
+use crate::records::{Of, Place};
 
 /// Which rows a command is about.
 #[derive(Debug, Args)]

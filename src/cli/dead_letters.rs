@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::exit;
 use super::listing::{Action, List};
-use super::place::Of;
+use crate::records::Of;
 
 /// `vodbridge dead-letters`
 #[derive(Debug, Args)]

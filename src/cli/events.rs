@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::listing::{Action, List};
-use super::place::Of;
+use crate::records::Of;
 
 /// `vodbridge events`
 #[derive(Debug, Args)]

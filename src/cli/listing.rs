@@ -10,10 +10,10 @@ use vodbridge_journal::{Filter, Reader};
 
 use super::ConfigFile;
 use super::exit::{self, complain, failed, print};
-use super::merged::{Merged, Order, PAGE_ROWS};
-use super::place::{Of, Place};
 use super::printer::{Format, Printer, json_line, whole};
 use crate::config::Config;
+use crate::records::{Merged, Order, PAGE_ROWS};
+use crate::records::{Of, Place};
 
 /// How often the journal is looked at for new rows.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use vodbridge_core::to_json;
 use vodbridge_journal::Record;
 
-use super::place::{Of, Place};
+use crate::records::{Of, Place};
 
 /// How a listing looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::duration;
 use super::report::Report;
 use super::secret::{Rule, Secrets};
+use super::secret_cell::open;
 use super::tree::Path;
 use super::{Journal, Limits, Name, Pull, SecretCell, Size};
 
@@ -274,26 +275,6 @@ fn check_path(path: &str) -> Result<(), &'static str> {
         return Err("expected a path without \".\" and \"..\"");
     }
     Ok(())
-}
-
-fn open(
-    secrets: Option<Secrets>,
-    rule: Rule,
-    at: &Path,
-    report: &mut Report<'_>,
-) -> Option<SecretCell> {
-    let secrets = secrets?;
-    let is_list = secrets.0.len() > 1;
-    match SecretCell::open(at.to_string(), secrets, rule, report.variables) {
-        Ok(cell) => Some(cell),
-        Err(errors) => {
-            for (n, error) in errors {
-                let at = if is_list { at.join(n) } else { at.clone() };
-                report.problem(&at, error.to_string());
-            }
-            None
-        }
-    }
 }
 
 // === impl Spool ===

@@ -6,9 +6,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::duration;
 use super::report::Report;
+use super::secret::{Rule, Secrets};
 use super::tree::Path;
+use super::{SecretCell, duration, secret_cell};
 
 /// Where callbacks come in.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -44,14 +45,29 @@ pub struct Tls {
     pub key_file: PathBuf,
 }
 
-/// Where operators and probes look in: `/livez`, `/readyz`, `/metrics`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+/// Where operators and probes look in.
+#[derive(Clone, Debug)]
 pub struct Admin {
-    /// The address and port. It knows no passwords: keep it off public networks.
+    /// The address and port.
+    pub listen: SocketAddr,
+    /// What shows payloads and lets events be sent again, if anything does.
+    pub token: Option<SecretCell>,
+}
+
+/// Where operators and probes look in: the page at `/`, `/livez`, `/readyz`, `/metrics`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Admin")]
+pub(super) struct WrittenAdmin {
+    /// The address and port. Whoever reaches it sees what goes on, without payloads: keep it off
+    /// public networks.
     #[serde(deserialize_with = "address")]
     #[schemars(with = "String")]
-    pub listen: SocketAddr,
+    listen: SocketAddr,
+    /// Whoever brings it as `Authorization: Bearer ...` sees payloads, sends events and dead letters
+    /// again and removes dead letters; the page asks for it. Default: nobody can.
+    #[serde(skip_serializing)]
+    token: Option<Secrets>,
 }
 
 impl Default for Http {
@@ -66,9 +82,9 @@ impl Default for Http {
     }
 }
 
-impl Default for Admin {
+impl Default for WrittenAdmin {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)) }
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)), token: None }
     }
 }
 
@@ -103,8 +119,8 @@ impl Http {
     }
 }
 
-impl Admin {
-    pub(super) fn check(&self, at: &Path, http: &Http, report: &mut Report<'_>) {
+impl WrittenAdmin {
+    pub(super) fn check(self, at: &Path, http: &Http, report: &mut Report<'_>) -> Admin {
         let (own, other) = (self.listen, http.listen);
         let one_takes_all = own.ip().is_unspecified() || other.ip().is_unspecified();
         let same = own.port() == other.port() && (own.ip() == other.ip() || one_takes_all);
@@ -113,5 +129,7 @@ impl Admin {
             &at.join("listen"),
             format!("found {own}, expected another port than http.listen's ({other})"),
         );
+        let token = secret_cell::open(self.token, Rule::Any, &at.join("token"), report);
+        Admin { listen: self.listen, token }
     }
 }

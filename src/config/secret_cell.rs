@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::report::Report;
 use super::secret::{Rule, Secret, SecretError, Secrets};
+use super::tree::Path;
 
 /// How often files are looked at again, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -87,6 +89,27 @@ impl SecretCell {
 impl fmt::Debug for SecretCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SecretCell").field(&self.0.secrets).finish()
+    }
+}
+
+/// Opens what stands at `at`, if anything does; what cannot be read is reported.
+pub(super) fn open(
+    secrets: Option<Secrets>,
+    rule: Rule,
+    at: &Path,
+    report: &mut Report<'_>,
+) -> Option<SecretCell> {
+    let secrets = secrets?;
+    let is_list = secrets.0.len() > 1;
+    match SecretCell::open(at.to_string(), secrets, rule, report.variables) {
+        Ok(cell) => Some(cell),
+        Err(errors) => {
+            for (n, error) in errors {
+                let at = if is_list { at.join(n) } else { at.clone() };
+                report.problem(&at, error.to_string());
+            }
+            None
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use vodbridge_core::{InvalidTopic, TOPIC_LEN_MAX, Topic};
 
 /// The longest event type that a topic has room for, in bytes; a longer one is cut to it before
@@ -84,6 +86,17 @@ impl TopicTemplate {
     }
 }
 
+impl fmt::Display for TopicTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            Part::Literal(text) => f.write_str(text),
+            Part::EventType => f.write_str("{event_type}"),
+            Part::Application => f.write_str("{application}"),
+            Part::SubAppId => f.write_str("{sub_app_id}"),
+        })
+    }
+}
+
 fn parts(text: &str) -> Result<Vec<Part>, InvalidTemplate> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -129,6 +142,12 @@ mod tests {
             let rendered = template.render("NewFileUpload", "movies", Some("1500012345"));
             assert_eq!(rendered.unwrap().as_str(), topic);
         }
+    }
+
+    #[test]
+    fn a_template_is_shown_as_it_was_written() {
+        let text = "{application}.vod-{sub_app_id}.{event_type}";
+        assert_eq!(TopicTemplate::new(text).unwrap().to_string(), text);
     }
 
     #[test]

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::application::{self, WrittenApplication};
+use super::http::WrittenAdmin;
 use super::outgoing::WrittenDeadLetter;
 use super::report::Report;
 use super::route::{self, Known, WrittenRoute};
 use super::tree::Path;
 use super::{
-    Admin, Application, CONNECTORS_MAX, CloudEvents, Config, Connector, Duplicates, Http, Journal,
-    Limits, Log, NAME_LEN_MAX, Name, connector, duration,
+    Application, CONNECTORS_MAX, CloudEvents, Config, Connector, Duplicates, Http, Journal, Limits,
+    Log, NAME_LEN_MAX, Name, connector, duration,
 };
 
 /// The configuration of vodbridge.
@@ -23,7 +24,7 @@ pub(super) struct Written {
     /// Where callbacks come in.
     http: Http,
     /// Where operators and probes look in.
-    admin: Admin,
+    admin: WrittenAdmin,
     /// The VOD applications, by names of your choice: `a-z 0-9 _ -`, at most 64 characters. The
     /// name is a label of metrics and may stand in topics.
     #[schemars(extend("propertyNames" = name_schema(), "minProperties" = 1))]
@@ -66,7 +67,7 @@ impl Default for Written {
     fn default() -> Self {
         Self {
             http: Http::default(),
-            admin: Admin::default(),
+            admin: WrittenAdmin::default(),
             applications: application::default_applications(),
             limits: Limits::default(),
             connectors: connector::default_connectors(),
@@ -123,7 +124,7 @@ impl Written {
     ) -> Config {
         let at = |key: &str| Path::default().join(key);
         self.http.check(&at("http"), report);
-        self.admin.check(&at("admin"), &self.http, report);
+        let admin = self.admin.check(&at("admin"), &self.http, report);
         self.limits.check(&at("limits"), report);
         self.log.check(&at("log"), report);
         self.journal.check(&at("journal"), report);
@@ -155,7 +156,7 @@ impl Written {
         let dead_letter = self.dead_letter.check(&known, &at("dead_letter"), report);
         Config {
             http: self.http,
-            admin: self.admin,
+            admin,
             applications,
             limits: self.limits,
             connectors,

@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use hyper::{Method, Request};
 use percent_encoding::percent_decode_str;
 use prometheus_client::metrics::histogram::Histogram;
 use smol_str::SmolStr;
-use subtle::{Choice, ConstantTimeEq};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
@@ -28,7 +27,7 @@ use super::type_index;
 use crate::config::SecretCell;
 use crate::delivery::{Outcome, Purpose};
 use crate::duplicates::Repeat;
-use crate::http::{self, Response, body};
+use crate::http::{self, Response, bearer, body, is_one_of};
 use crate::normalize::{Normalizer, Reception, Trace};
 use crate::outlet::{Admitted, Arrival, Outlet};
 use crate::telemetry::chain::Chain;
@@ -287,19 +286,6 @@ impl Proof {
         let signature = value("sign").zip(t).map(|(sign, t)| Signature { sign, t });
         Self { token: value("token"), signature }
     }
-}
-
-/// Whether a text is one of the secrets, in a time that tells nothing of where they differ.
-fn is_one_of(secrets: &[Bytes], offered: &[u8]) -> bool {
-    let equal = secrets.iter().map(|secret| secret.ct_eq(offered));
-    equal.fold(Choice::from(0), |any, one| any | one).into()
-}
-
-/// The token of RFC 6750, section 2.1.
-fn bearer(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
 /// The W3C trace context, if it is one (Trace Context, section 3.2.2: the header's length is

@@ -106,6 +106,11 @@ impl Target {
         self.connector.client_stats()
     }
 
+    /// How many publishes ended, in the order of [`PublishResult`].
+    pub fn published(&self) -> [u64; 4] {
+        self.publishing.counts()
+    }
+
     /// Closes the connector.
     pub async fn close(&self) {
         self.connector.close().await;

@@ -13,30 +13,30 @@ use tokio::runtime::Runtime;
 use crate::program::{Home, PATH, PATIENCE, Program};
 
 /// A server of the test's own.
-struct Server {
-    nats: Nats,
-    runtime: Runtime,
+pub(crate) struct Server {
+    pub(crate) nats: Nats,
+    pub(crate) runtime: Runtime,
 }
 
 /// What lies in the stream.
 #[derive(Debug)]
-struct Message {
-    subject: String,
+pub(crate) struct Message {
+    pub(crate) subject: String,
     msg_id: String,
-    id: String,
-    replay: Option<String>,
+    pub(crate) id: String,
+    pub(crate) replay: Option<String>,
     payload: Vec<u8>,
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let runtime = Runtime::new().unwrap();
         let nats = runtime.block_on(Nats::start(NatsSettings::default()));
         Self { nats, runtime }
     }
 
     /// A configuration with the connector `out` here and the journal as `local`.
-    fn home(&self, journal: &str, routes: &str) -> Home {
+    pub(crate) fn home(&self, journal: &str, routes: &str) -> Home {
         Home::new(&format!(
             "JOURNAL {journal}\n\
              applications: {{ default: {{ callback: {{ answer_within: 20s }} }} }}\n\
@@ -46,7 +46,7 @@ impl Server {
         ))
     }
 
-    fn messages(&self) -> Vec<Message> {
+    pub(crate) fn messages(&self) -> Vec<Message> {
         self.runtime.block_on(async {
             let client = async_nats::connect(self.nats.url()).await.unwrap();
             let stream = jetstream::new(client).get_stream("VOD").await.unwrap();

@@ -78,6 +78,9 @@ mod commands;
 /// What was delivered: listed beside what the journal holds, and sent again.
 mod history;
 
+/// The page on the operator's port and the API behind it: by hand, and in a real browser.
+mod page;
+
 /// What VOD is set to do, looked at and changed from the command line.
 mod vod;
 

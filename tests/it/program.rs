@@ -66,23 +66,23 @@ impl Home {
         home
     }
 
-    /// Writes the configuration anew; `journal:` keys go into the flow mapping `JOURNAL`.
+    /// Writes the configuration anew; `journal:` keys go into the flow mapping `JOURNAL`, those of
+    /// `http:` and `admin:` stand behind `HTTP` and `ADMIN`.
     pub(crate) fn configure(&self, yaml: &str) {
         let (journal_keys, rest) = match yaml.strip_prefix("JOURNAL ") {
             Some(rest) => rest.split_once('\n').unwrap_or((rest, "")),
             None => ("", yaml),
         };
+        let keys = |word| rest.lines().find_map(|l| l.strip_prefix(word)).unwrap_or_default();
+        let (http, admin) = (keys("HTTP "), keys("ADMIN "));
+        let is_other = |line: &&str| !line.starts_with("HTTP ") && !line.starts_with("ADMIN ");
         let text = format!(
-            "http: {{ listen: \"127.0.0.1:0\"{} }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\n\
+            "http: {{ listen: \"127.0.0.1:0\"{http} }}\n\
+             admin: {{ listen: \"127.0.0.1:0\"{admin} }}\n\
              journal: {{ path: {:?}{journal_keys} }}\n{}{}",
-            if rest.contains("HTTP ") {
-                rest.lines().find_map(|l| l.strip_prefix("HTTP ")).unwrap_or_default()
-            } else {
-                ""
-            },
             self.0.journal,
             if rest.contains("log:") { "" } else { "log: { format: json }\n" },
-            rest.lines().filter(|l| !l.starts_with("HTTP ")).collect::<Vec<_>>().join("\n"),
+            rest.lines().filter(is_other).collect::<Vec<_>>().join("\n"),
         );
         fs::write(self.config(), text).unwrap();
     }
@@ -207,8 +207,16 @@ impl Program {
     }
 
     pub(crate) fn get(&self, path: &str) -> Reply {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        raw(self.admin, request.as_bytes()).expect("an answer")
+        self.ask("GET", path, &[])
+    }
+
+    /// Sends a request without a body to the operator's port.
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        raw(self.admin, (request + "\r\n").as_bytes()).expect("an answer")
     }
 
     /// The sum of a metric over its series whose labels contain `labels`.

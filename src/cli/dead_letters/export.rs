@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::super::chosen::Chosen;
 use super::super::exit::{complain, failed, print};
-use super::super::place::Of;
 use super::super::printer::json_line;
 use super::ended;
+use crate::records::Of;
 
 /// `vodbridge dead-letters export`
 #[derive(Debug, Args)]

@@ -7,9 +7,9 @@ use vodbridge_journal::{Remover, Seq, Table};
 use super::super::ask::confirmed;
 use super::super::chosen::Chosen;
 use super::super::exit::{self, complain, failed, print};
-use super::super::merged::PAGE_ROWS;
-use super::super::place::Of;
 use super::ended;
+use crate::records::Of;
+use crate::records::PAGE_ROWS;
 
 /// `vodbridge dead-letters remove`
 #[derive(Debug, Args)]

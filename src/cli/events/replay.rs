@@ -1,14 +1,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use vodbridge_core::Event;
-use vodbridge_journal::Record;
 
 use super::super::ask::confirmed;
 use super::super::chosen::Chosen;
 use super::super::exit::{failed, print};
-use super::super::place::Of;
 use super::super::replay::{self, Tally};
+use crate::records::Of;
 
 /// `vodbridge events replay`
 #[derive(Debug, Args)]
@@ -33,7 +31,7 @@ impl Replay {
         };
         if self.dry_run {
             let unusable = "its payload was not kept";
-            return replay::explain(&config, &self.chosen, Of::Events, event, unusable);
+            return replay::explain(&config, &self.chosen, Of::Events, unusable);
         }
         let count = match self.count() {
             Ok(count) => count,
@@ -49,7 +47,7 @@ impl Replay {
                 Err(code) => return code,
             }
         }
-        let tally = replay::replay(&config, &self.chosen, Of::Events, event, |_| Ok(()));
+        let tally = replay::replay(&config, &self.chosen, Of::Events, |_| Ok(()));
         let tally = match tally {
             Ok(tally) => tally,
             Err(code) => return code,
@@ -74,9 +72,4 @@ impl Replay {
         });
         counted.map(|()| count).map_err(|error| failed(&error))
     }
-}
-
-/// The event as it was delivered.
-fn event(record: &Record) -> Option<Event> {
-    record.has_payload().then(|| record.event.clone())
 }

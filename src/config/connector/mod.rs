@@ -92,6 +92,16 @@ pub(super) fn check(
 // === impl Connector ===
 
 impl Connector {
+    /// What the key `type` says.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Kafka(_) => "kafka",
+            Self::RabbitMq(_) => "rabbitmq",
+            Self::Nats(_) => "nats",
+            Self::Journal(_) => "journal",
+        }
+    }
+
     /// How long one publish may take.
     pub fn publish_timeout(&self) -> Duration {
         match self {

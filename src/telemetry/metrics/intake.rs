@@ -44,6 +44,22 @@ impl Intake {
         Obligation { intake: Arc::clone(self), open: true }
     }
 
+    /// How many ended, in the order of [`Ending`]. Who reckons with it reads the ends of every
+    /// intake first, then what is under way, then what came in: see the module.
+    pub fn settled(&self) -> [u64; 5] {
+        self.settled.each_ref().map(Counter::get)
+    }
+
+    /// How many are in flight and how many wait, by all ways into the application.
+    pub fn under_way(&self) -> (u64, u64) {
+        self.under_way.read()
+    }
+
+    /// How many came in.
+    pub fn received(&self) -> u64 {
+        self.received.iter().map(Counter::get).sum()
+    }
+
     fn end(&self, ending: Ending) {
         self.under_way.end();
         self.settled[ending as usize].inc();

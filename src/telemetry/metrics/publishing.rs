@@ -27,6 +27,11 @@ impl Publishing {
         self.results[PublishResult::skipped as usize].inc();
     }
 
+    /// How many publishes ended, in the order of [`PublishResult`].
+    pub fn counts(&self) -> [u64; 4] {
+        self.results.each_ref().map(Counter::get)
+    }
+
     /// Says whether the broker answers.
     pub fn set_up(&self, up: bool) {
         self.up.set(i64::from(up));

@@ -80,7 +80,7 @@ impl Tally {
     }
 
     /// In flight, waiting.
-    fn read(&self) -> (u64, u64) {
+    pub(super) fn read(&self) -> (u64, u64) {
         let both = self.0.load(Ordering::Relaxed);
         (both % WAITING, both / WAITING)
     }

@@ -5,7 +5,7 @@ use vodbridge_journal::{Record, Seq, Table};
 
 /// What a listing is of; several tables are one listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Of {
+pub(crate) enum Of {
     /// What the journal connector took and what other connectors acknowledged.
     Events,
     /// The dead letters.
@@ -14,7 +14,7 @@ pub(super) enum Of {
 
 /// The number of a row in a listing: `12`, or `h12` in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     is_history: bool,
     number: u64,
 }
@@ -22,7 +22,7 @@ pub(super) struct Place {
 // === impl Of ===
 
 impl Of {
-    pub(super) fn tables(self) -> &'static [Table] {
+    pub(crate) fn tables(self) -> &'static [Table] {
         match self {
             Self::Events => &[Table::Events, Table::History],
             Self::DeadLetters => &[Table::DeadLetters],
@@ -33,12 +33,12 @@ impl Of {
 // === impl Place ===
 
 impl Place {
-    pub(super) fn of(record: &Record) -> Self {
+    pub(crate) fn of(record: &Record) -> Self {
         Self { is_history: record.table == Table::History, number: record.seq.get() }
     }
 
     /// Where that is; nothing if this listing has no such rows.
-    pub(super) fn row(self, of: Of) -> Option<(Table, Seq)> {
+    pub(crate) fn row(self, of: Of) -> Option<(Table, Seq)> {
         let table = match (of, self.is_history) {
             (Of::Events, false) => Table::Events,
             (Of::Events, true) => Table::History,

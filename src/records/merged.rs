@@ -7,17 +7,17 @@ use vodbridge_journal::{Cursor, Filter, PAGE_BYTES_MAX, Reader, Record, Seq, Tab
 use super::place::Of;
 
 /// Rows read at a time; none are locked while they are printed or sent.
-pub(super) const PAGE_ROWS: usize = 500;
+pub(crate) const PAGE_ROWS: usize = 500;
 
 /// The rows of one or more tables as one listing, in the order in which they were stored.
 #[derive(Debug)]
-pub(super) struct Merged {
+pub(crate) struct Merged {
     sides: Vec<Side>,
     order: Order,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     OldestFirst,
     NewestFirst,
 }
@@ -36,7 +36,7 @@ struct Side {
 
 impl Merged {
     /// Everything that is there now. What comes meanwhile is left alone.
-    pub(super) fn as_of_now(reader: &mut Reader, of: Of, order: Order) -> io::Result<Self> {
+    pub(crate) fn as_of_now(reader: &mut Reader, of: Of, order: Order) -> io::Result<Self> {
         let side = |&table: &Table| {
             let newest = reader.page(table, &Filter::default(), Cursor::NEWEST, 1);
             let newest = newest.map_err(io::Error::other)?.records;
@@ -52,7 +52,7 @@ impl Merged {
     }
 
     /// What comes after that, as it comes.
-    pub(super) fn afterwards(&self) -> Self {
+    pub(crate) fn afterwards(&self) -> Self {
         let side = |side: &Side| {
             let from = side.last.map_or(Cursor::OLDEST, Cursor::After);
             Side::new(side.table, from, None)
@@ -62,7 +62,7 @@ impl Merged {
 
     /// The next rows that `filter` admits, at most `limit`; none at the end, where a later call
     /// looks again.
-    pub(super) fn next(
+    pub(crate) fn next(
         &mut self,
         reader: &mut Reader,
         filter: &Filter,
