@@ -17,6 +17,13 @@ use vodbridge_core::{Backoff, Cause, Topic, Unavailable};
 /// Failures without a success between them that open a breaker.
 const FAILURES_TO_OPEN: u32 = 3;
 
+/// A failure that comes sooner after the last one that was counted says nothing new: a connection
+/// that breaks fails all that is under way on it, and may be back in a moment.
+const NEWS_AFTER: Duration = Duration::from_millis(250);
+
+/// A failure that took longer always counts: who hangs holds room that others need.
+const HUNG_AFTER: Duration = Duration::from_secs(1);
+
 /// The most topics of one connector that are told apart; trouble on more of them opens no
 /// breaker, so that names from outside cannot fill the memory.
 const TOPICS_MAX: usize = 1024;
@@ -30,9 +37,11 @@ pub(super) struct Breakers {
     seats: AtomicU64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Breaker {
     failures: u32,
+    /// When the last failure was counted.
+    counted: Option<Instant>,
     open: Option<Open>,
 }
 
@@ -105,10 +114,16 @@ impl Breakers {
         was.is_some_and(|b| b.open.is_some())
     }
 
-    /// The broker did not take an event, or a check of who holds the seat. Only the probe makes
-    /// the next one wait longer: many events that were under way when the breaker opened say
-    /// nothing new.
-    pub(super) fn failed(&self, topic: &Topic, why: &Unavailable, seat: Option<&Seat<'_>>) -> Turn {
+    /// The broker did not take an event, or a check of who holds the seat, and that `took` so long.
+    /// Only the probe makes the next one wait longer: many events that were under way when the
+    /// breaker opened say nothing new.
+    pub(super) fn failed(
+        &self,
+        topic: &Topic,
+        why: &Unavailable,
+        took: Duration,
+        seat: Option<&Seat<'_>>,
+    ) -> Turn {
         let cause = why.cause;
         let missing = |since: Option<Instant>| {
             let since = since.unwrap_or_else(Instant::now);
@@ -118,8 +133,11 @@ impl Breakers {
         if topics.len() >= TOPICS_MAX && !topics.contains_key(topic) {
             return Turn::Same;
         }
-        let breaker = topics.entry(topic.clone()).or_insert(Breaker { failures: 0, open: None });
-        breaker.failures = breaker.failures.saturating_add(1);
+        let breaker = topics.entry(topic.clone()).or_default();
+        if took >= HUNG_AFTER || breaker.counted.is_none_or(|last| last.elapsed() >= NEWS_AFTER) {
+            breaker.failures = breaker.failures.saturating_add(1);
+            breaker.counted = Some(Instant::now());
+        }
         let turn = match (&mut breaker.open, cause) {
             (Some(open), _) => {
                 open.missing = missing(open.missing.as_ref().map(|(since, _)| *since));
@@ -150,7 +168,7 @@ impl Breakers {
     /// A check found a topic well: the next event tries it, and one more failure opens it again.
     pub(super) fn checked_well(&self, topic: &Topic) {
         if let Some(breaker) = self.lock().get_mut(topic) {
-            *breaker = Breaker { failures: FAILURES_TO_OPEN - 1, open: None };
+            *breaker = Breaker { failures: FAILURES_TO_OPEN - 1, ..Breaker::default() };
         }
     }
 
@@ -225,6 +243,8 @@ impl Drop for Seat<'_> {
 mod tests {
     use super::*;
 
+    const QUICK: Duration = Duration::ZERO;
+
     fn outage() -> Unavailable {
         Unavailable::outage("away")
     }
@@ -242,7 +262,8 @@ mod tests {
         let breakers = Breakers::default();
         for turn in [Turn::Same, Turn::Same, Turn::Opened, Turn::Same] {
             assert!(turn == Turn::Same || matches!(breakers.enter(&topic()), Entry::Go));
-            assert_eq!(breakers.failed(&topic(), &outage(), None), turn);
+            assert_eq!(breakers.failed(&topic(), &outage(), QUICK, None), turn);
+            tokio::time::advance(NEWS_AFTER).await;
         }
         assert!(matches!(breakers.enter(&topic()), Entry::Probe(..)));
         assert!(breakers.succeeded(&topic()));
@@ -250,11 +271,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_fails_together_with_its_connection_is_one_failure_and_what_hangs_is_many() {
+        let breakers = Breakers::default();
+        for _ in 0..2 {
+            for _ in 0..100 {
+                assert_eq!(breakers.failed(&topic(), &outage(), QUICK, None), Turn::Same);
+            }
+            tokio::time::advance(NEWS_AFTER).await;
+        }
+        assert_eq!(breakers.failed(&topic(), &outage(), QUICK, None), Turn::Opened);
+        let breakers = Breakers::default();
+        for turn in [Turn::Same, Turn::Same, Turn::Opened] {
+            assert_eq!(breakers.failed(&topic(), &outage(), HUNG_AFTER, None), turn);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_success_between_failures_starts_the_count_again() {
         let breakers = Breakers::default();
         for _ in 0..5 {
-            assert_eq!(breakers.failed(&topic(), &outage(), None), Turn::Same);
-            assert_eq!(breakers.failed(&topic(), &outage(), None), Turn::Same);
+            assert_eq!(breakers.failed(&topic(), &outage(), QUICK, None), Turn::Same);
+            tokio::time::advance(NEWS_AFTER).await;
+            assert_eq!(breakers.failed(&topic(), &outage(), QUICK, None), Turn::Same);
             assert!(!breakers.succeeded(&topic()));
         }
     }
@@ -262,14 +300,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_missing_topology_opens_it_at_once_and_for_no_other_topic() {
         let breakers = Breakers::default();
-        assert_eq!(breakers.failed(&topic(), &topology(), None), Turn::Opened);
+        assert_eq!(breakers.failed(&topic(), &topology(), QUICK, None), Turn::Opened);
         assert!(matches!(breakers.enter(&Topic::new("vod.y").unwrap()), Entry::Go));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_event_probes_and_the_others_are_turned_away() {
         let breakers = Breakers::default();
-        breakers.failed(&topic(), &topology(), None);
+        breakers.failed(&topic(), &topology(), QUICK, None);
         let Entry::Probe(seat) = breakers.enter(&topic()) else { panic!("the seat is free") };
         assert!(matches!(breakers.enter(&topic()), Entry::Shut));
         drop(seat);
@@ -279,11 +317,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_seat_ends_with_its_opening() {
         let breakers = Breakers::default();
-        breakers.failed(&topic(), &topology(), None);
+        breakers.failed(&topic(), &topology(), QUICK, None);
         let Entry::Probe(old) = breakers.enter(&topic()) else { panic!("the seat is free") };
         assert!(breakers.succeeded(&topic()));
         assert_eq!(old.due(), None);
-        breakers.failed(&topic(), &topology(), None);
+        breakers.failed(&topic(), &topology(), QUICK, None);
         assert_eq!(old.due(), None);
         let Entry::Probe(new) = breakers.enter(&topic()) else { panic!("the seat is free") };
         drop(old);
@@ -294,28 +332,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_beside_the_probe_do_not_put_it_off() {
         let breakers = Breakers::default();
-        breakers.failed(&topic(), &topology(), None);
+        breakers.failed(&topic(), &topology(), QUICK, None);
         let Entry::Probe(seat) = breakers.enter(&topic()) else { panic!("the seat is free") };
         let due = seat.due();
         for _ in 0..100 {
-            breakers.failed(&topic(), &outage(), None);
+            breakers.failed(&topic(), &outage(), QUICK, None);
         }
         assert_eq!(seat.due(), due);
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
-        breakers.failed(&topic(), &outage(), Some(&seat));
+        breakers.failed(&topic(), &outage(), QUICK, Some(&seat));
         assert!(seat.due() > due);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_missing_is_known_since_it_is_all_that_is() {
         let breakers = Breakers::default();
-        breakers.failed(&topic(), &topology(), None);
+        breakers.failed(&topic(), &topology(), QUICK, None);
         tokio::time::advance(Duration::from_secs(60)).await;
-        breakers.failed(&topic(), &topology(), None);
+        breakers.failed(&topic(), &topology(), QUICK, None);
         assert_eq!(breakers.missing(&topic()).unwrap().0, Duration::from_secs(60));
-        breakers.failed(&topic(), &outage(), None);
+        breakers.failed(&topic(), &outage(), QUICK, None);
         assert_eq!(breakers.missing(&topic()), None);
-        breakers.failed(&topic(), &topology(), None);
+        breakers.failed(&topic(), &topology(), QUICK, None);
         assert_eq!(breakers.missing(&topic()).unwrap().0, Duration::ZERO);
         breakers.succeeded(&topic());
         assert_eq!(breakers.missing(&topic()), None);

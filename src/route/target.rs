@@ -246,7 +246,7 @@ impl Target {
             }
             Err(PublishError::Unavailable(why)) => {
                 self.publishing.answered(PublishResult::unavailable, began);
-                self.failed(topic, why, seat);
+                self.failed(topic, why, began.elapsed(), seat);
             }
         }
         answer
@@ -267,7 +267,8 @@ impl Target {
                         self.breakers.checked_well(&topic);
                         info!(connector = &*self.name, topic = topic.as_str(), "checked well");
                     }
-                    Err(why) => self.failed(&topic, &why, Some(&seat)),
+                    // It is open already, however long this took.
+                    Err(why) => self.failed(&topic, &why, Duration::ZERO, Some(&seat)),
                 }
             }
         };
@@ -337,8 +338,8 @@ impl Target {
         }
     }
 
-    fn failed(&self, topic: &Topic, why: &Unavailable, seat: Option<&Seat<'_>>) {
-        if self.breakers.failed(topic, why, seat) == Turn::Opened {
+    fn failed(&self, topic: &Topic, why: &Unavailable, took: Duration, seat: Option<&Seat<'_>>) {
+        if self.breakers.failed(topic, why, took, seat) == Turn::Opened {
             if why.cause == Cause::Outage {
                 self.set_up(false);
             }

@@ -11,6 +11,32 @@ fn missing(id: &str) -> vodbridge_core::Event {
     of_type(id, "Missing")
 }
 
+/// Waits until a topic takes nothing.
+async fn until_shut(bridge: &Bridge, event_type: &str) {
+    soon(async {
+        while bridge.targets[0].shut_topics() != [topic(event_type)] {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
+/// Callers do not notice that a connection broke and is back.
+#[tokio::test(start_paused = true)]
+async fn what_fails_together_with_its_connection_is_tried_again_by_itself() {
+    let bridge = Bridge::to(1);
+    let mut receipts = Vec::new();
+    for n in 0..100 {
+        let id = n.to_string();
+        bridge.connector().first(&id, &[Answer::Outage]);
+        receipts.push(bridge.send(event(&id)).await);
+    }
+    for receipt in receipts {
+        assert_eq!(soon(receipt.outcome()).await, Outcome::Delivered);
+    }
+    assert!(bridge.targets[0].shut_topics().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_topic_that_nobody_created_starves_nobody() {
     let bridge = Setup { room_events: 4, ..Setup::default() }.build();
@@ -25,16 +51,19 @@ async fn a_topic_that_nobody_created_starves_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_topology_shuts_its_topic_at_once_and_an_outage_after_three_failures() {
-    for (answer, attempts) in [(Answer::Topology, 1), (Answer::Outage, 3)] {
+    // Of failures within a quarter of a second one counts.
+    for (answer, attempts, after) in [
+        (Answer::Topology, 1..2, Duration::ZERO..Duration::from_millis(10)),
+        (Answer::Outage, 3..8, Duration::from_millis(500)..Duration::from_secs(2)),
+    ] {
         let bridge = Bridge::to(1);
         bridge.connector().on_topic(&topic("Missing"), answer);
+        let began = Instant::now();
         let first = bridge.send(missing("a")).await;
-        for n in 1..=attempts {
-            assert!(bridge.targets[0].shut_topics().is_empty(), "{answer:?} {n}");
-            soon(bridge.connector().begun(n)).await;
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(bridge.targets[0].shut_topics(), [topic("Missing")], "{answer:?}");
+        until_shut(&bridge, "Missing").await;
+        assert!(after.contains(&began.elapsed()), "{answer:?} after {:?}", began.elapsed());
+        let made = bridge.connector().attempts("a");
+        assert!(attempts.contains(&made), "{answer:?} after {made}");
         let began = Instant::now();
         assert_eq!(bridge.outcome(missing("b")).await, Outcome::Deferred, "{answer:?}");
         assert_eq!(began.elapsed(), Duration::ZERO, "{answer:?}");
@@ -46,11 +75,12 @@ async fn a_missing_topology_shuts_its_topic_at_once_and_an_outage_after_three_fa
 #[tokio::test(start_paused = true)]
 async fn a_refusal_says_nothing_of_the_topic() {
     let bridge = Bridge::to(1);
-    bridge.connector().first("a", &[Answer::Outage, Answer::Outage, Answer::Refused]);
-    assert_eq!(bridge.outcome(event("a")).await, Outcome::Rejected);
-    assert!(bridge.targets[0].shut_topics().is_empty(), "two failures are not three");
-    bridge.connector().first("b", &[Answer::Outage, Answer::Refused]);
-    assert_eq!(bridge.outcome(event("b")).await, Outcome::Rejected);
+    for (n, id) in ["a", "b", "c"].into_iter().enumerate() {
+        assert!(bridge.targets[0].shut_topics().is_empty(), "{n} failures are not three");
+        bridge.connector().first(id, &[Answer::Outage, Answer::Refused]);
+        assert_eq!(bridge.outcome(event(id)).await, Outcome::Rejected);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     assert_eq!(bridge.targets[0].shut_topics(), [topic("NewFileUpload")], "the third");
 }
 
@@ -127,15 +157,14 @@ async fn a_topic_that_only_looks_well_is_shut_again_at_once() {
     bridge.tracker.spawn(Arc::clone(&bridge.targets[0]).probe(stop.clone()));
     bridge.connector().usually(Answer::Outage);
     let receipt = bridge.send(event("a")).await;
-    soon(bridge.connector().begun(3)).await;
+    until_shut(&bridge, "NewFileUpload").await;
     drop(receipt);
     soon(bridge.connector().checked(1)).await;
     tokio::task::yield_now().await;
     assert!(bridge.targets[0].shut_topics().is_empty());
     let receipt = bridge.send(event("b")).await;
-    soon(bridge.connector().begun(4)).await;
-    tokio::task::yield_now().await;
-    assert_eq!(bridge.targets[0].shut_topics(), [topic("NewFileUpload")]);
+    until_shut(&bridge, "NewFileUpload").await;
+    assert_eq!(bridge.connector().attempts("b"), 1);
     drop(receipt);
     stop.cancel();
     bridge.rest().await;

@@ -43,7 +43,7 @@ fn with_tls(folder: &TempDir) -> Program {
 }
 
 /// Shakes hands, trusting one certificate alone.
-async fn shake_hands(
+pub(crate) async fn shake_hands(
     to: SocketAddr,
     trusted: &CertificateDer<'static>,
     protocol: &[u8],

@@ -69,6 +69,9 @@ mod stopping;
 /// TLS, certificates and tokens that are exchanged, the cap on connections.
 mod listener;
 
+/// Secrets and certificates that are exchanged under load.
+mod rotation;
+
 /// What is measured, and what alerts and dashboard ask of it.
 mod metrics;
 
