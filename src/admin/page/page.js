@@ -316,7 +316,7 @@ function cells(id, of) {
   return [
     make("td", { class: "time" }, make("time", { datetime: of.received, title: of.received, text: clock(of.received) })),
     make("td", { class: "type", text: of.event_type || of.type }),
-    make("td", { class: "mono", "data-label": of.file ? "file" : "task", text: of.file || of.task || "–" }),
+    make("td", { class: "mono", "data-label": of.file ? "file" : of.task ? "task" : null, text: of.file || of.task || "–" }),
     make("td", { "data-label": "application", text: of.application || "–" }),
     make("td", { "data-label": of.reason ? "reason" : "at" },
       of.reason ? make("span", { class: "tag", "data-tone": "bad", text: where }) : where),

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::stage::{CALLBACK_TOKEN, HOLIDAY, Stage, TOKEN, event, movies};
-use crate::program::PATIENCE;
+use crate::program::{PATIENCE, raw};
 
 const WITH_TOKEN: &str = ", token: a-token-of-the-operators";
 
@@ -154,6 +154,30 @@ fn a_letter_goes_out_by_the_routes_of_the_bridge_that_runs_and_goes_once_it_is_a
     assert_eq!(stage.program.metric("vodbridge_received_total", ""), received, "nobody sent it");
     assert_eq!(stage.program.unaccounted(), 0.0);
     assert!(stage.program.metric("vodbridge_published_total", "acknowledged") >= 1.0);
+}
+
+#[test]
+fn of_two_who_send_a_letter_again_at_once_one_is_sent_away() {
+    let mut stage = Stage::set(WITH_TOKEN);
+    // A broker that says nothing: whoever is first waits for it.
+    let Stage { server, .. } = &mut stage;
+    server.runtime.block_on(server.nats.freeze());
+    let request = format!(
+        "POST /api/dead-letters/1/replay HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Authorization: Bearer {TOKEN}\r\n\r\n"
+    );
+    let admin = stage.program.admin;
+    let replay = || raw(admin, request.as_bytes()).expect("an answer");
+    let mut answers = std::thread::scope(|scope| {
+        let both = [scope.spawn(replay), scope.spawn(replay)];
+        both.map(|one| one.join().unwrap())
+    });
+    answers.sort_by_key(|answer| answer.error().contains("another event"));
+    let [first, second] = answers;
+    assert_eq!((first.status, second.status), (503, 503));
+    assert!(first.error().contains("not every required connector"), "{}", first.error());
+    assert!(second.error().contains("another event is being sent again"), "{}", second.error());
+    assert_eq!(stage.rows("/api/dead-letters", 2).len(), 2, "both are still there");
 }
 
 #[test]

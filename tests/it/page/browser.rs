@@ -15,13 +15,16 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::program::{PATIENCE, raw};
+use crate::program::raw;
 
 /// How the standard calls the one member of a reference to an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// How long the driver may take to be there.
 const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long an expression may take to come true: shorter than an answer of the driver.
+const SCRIPT_MILLIS: u32 = 50_000;
 
 /// Debian's chromium with its driver, on a port of its own; ended on drop.
 pub(super) struct Browser {
@@ -58,7 +61,7 @@ impl Browser {
         ];
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
-            "timeouts": { "script": u64::try_from(PATIENCE.as_millis()).unwrap() },
+            "timeouts": { "script": SCRIPT_MILLIS },
             "goog:chromeOptions": { "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },
         } } });
