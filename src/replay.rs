@@ -155,19 +155,18 @@ impl Run<'_> {
             bytes: None,
             row: None,
         };
-        let sending = async {
-            let receipt = match self.outlet(application).admit(arrival) {
-                Admitted::New(departure, receipt) => {
-                    departure.depart().await;
-                    receipt
-                }
-                Admitted::Joined(receipt, _) => receipt,
-                // Another row of the same event, and that one has been delivered everywhere.
-                Admitted::Duplicate(_) => return Outcome::Delivered,
-            };
-            receipt.outcome().await
+        let receipt = match self.outlet(application).admit(arrival) {
+            Admitted::New(departure, receipt) => {
+                // Waiting for room is not trying.
+                departure.depart().await;
+                receipt
+            }
+            Admitted::Joined(receipt, _) => receipt,
+            // Another row of the same event, and that one has been delivered everywhere.
+            Admitted::Duplicate(_) => return Outcome::Delivered,
         };
-        timeout(self.replayer.tried_for, sending).await.unwrap_or(Outcome::Deferred)
+        let outcome = timeout(self.replayer.tried_for, receipt.outcome()).await;
+        outcome.unwrap_or(Outcome::Deferred)
     }
 
     fn outlet(&self, application: String) -> Outlet {

@@ -28,8 +28,10 @@ use crate::telemetry::chain::Chain;
 /// Looks into the journal at a time.
 const LOOKS: usize = 3;
 
-/// Room of what is sent again; one event takes all bytes if it must.
-const IN_FLIGHT_BYTES: u32 = 16 << 20;
+/// Room of what is sent again: more than the one event at a time, because an attempt that was given
+/// up is still awaited and holds its own.
+const IN_FLIGHT: usize = 4;
+const IN_FLIGHT_BYTES: u32 = 64 << 20;
 
 /// How long one event is tried: somebody waits in front of the page.
 const TRIED_FOR: Duration = Duration::from_secs(10);
@@ -71,7 +73,7 @@ impl Desk {
             targets.to_vec(),
             config.dead_letter.topic.clone(),
             tracker.clone(),
-            Room::new(1, IN_FLIGHT_BYTES),
+            Room::new(IN_FLIGHT, IN_FLIGHT_BYTES),
             TRIED_FOR,
         );
         Self {
