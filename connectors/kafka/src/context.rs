@@ -43,7 +43,7 @@ pub(crate) struct Turn {
     pub(crate) is_fatal: bool,
     /// It settles nothing in time.
     pub(crate) is_late: bool,
-    /// A broker refuses its login.
+    /// A broker refuses its login or its certificate, or just hangs up: it is not always said why.
     pub(crate) is_locked_out: bool,
 }
 
@@ -176,7 +176,14 @@ impl Signals {
         if code == Code::Fatal {
             self.fatal();
         }
-        if matches!(code, Code::Authentication | Code::SaslAuthenticationFailed) {
+        if matches!(
+            code,
+            Code::Authentication
+                | Code::SaslAuthenticationFailed
+                | Code::SSL
+                | Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+        ) {
             self.turn.send_if_modified(|turn| !std::mem::replace(&mut turn.is_locked_out, true));
         }
         let mut trouble = lock(&self.trouble);

@@ -1,9 +1,12 @@
 //! Which producer publishes at the moment, and when another takes its place.
 
 use std::borrow::Cow;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use rdkafka::ClientConfig;
@@ -24,8 +27,8 @@ use crate::properties::{self, Batches};
 use crate::token::Tokens;
 use crate::{Config, Idempotence, Sasl};
 
-/// How often a secret is looked at while the brokers refuse it.
-const READ_SECRET_EVERY: Duration = Duration::from_secs(1);
+/// How often what a producer was made with is looked at while no broker lets it in.
+const READ_KEYS_EVERY: Duration = Duration::from_secs(1);
 
 /// The waits between producers that end soon.
 const REBUILD_AFTER_MIN: Duration = Duration::from_millis(100);
@@ -64,13 +67,23 @@ struct Obstacle {
     advice: Option<Arc<str>>,
 }
 
+/// What a producer was made with and cannot exchange: librdkafka reads it once.
+#[derive(PartialEq, Eq)]
+struct Keys {
+    secret: Option<Bytes>,
+    files: Vec<Option<Stamp>>,
+}
+
+/// What tells a changed file: when it was written, its size and its inode.
+type Stamp = (SystemTime, u64, u64);
+
 /// Why a producer was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Stopped,
     Fatal,
     Late,
-    SecretChanged,
+    KeysChanged,
 }
 
 // === impl Session ===
@@ -162,7 +175,7 @@ impl Session {
         let mut wait = REBUILD_AFTER_MIN;
         loop {
             let Some(made) = stop.run_until_cancelled(self.make()).await else { return };
-            let (clients, secret) = match made {
+            let (clients, keys) = match made {
                 Ok(made) => made,
                 Err(obstacle) => {
                     self.state.send_replace(State::Down(obstacle));
@@ -174,7 +187,7 @@ impl Session {
             };
             let begun = Instant::now();
             self.state.send_replace(State::Up(Arc::clone(&clients)));
-            let end = self.watch(&clients, secret, &stop).await;
+            let end = self.watch(&clients, keys, &stop).await;
             let obstacle = self.account(end, &clients);
             self.state.send_replace(obstacle.clone().map_or(State::Starting, State::Down));
             clients.purge().await;
@@ -191,14 +204,14 @@ impl Session {
         }
     }
 
-    async fn make(&self) -> Result<(Arc<Clients>, Option<Bytes>), Obstacle> {
+    async fn make(&self) -> Result<(Arc<Clients>, Keys), Obstacle> {
         if let Some(tokens) = &self.tokens {
             // Without one the client would fail to log in, and wait ten seconds before it asked.
             tokens.available().await;
         }
-        let secret = self.read_secret().await?;
+        let keys = self.read_keys().await?;
         let mut base = self.base.clone();
-        if let Some(secret) = &secret {
+        if let Some(secret) = &keys.secret {
             let Ok(secret) = std::str::from_utf8(secret) else {
                 return Err(Obstacle::new("the password is no valid UTF-8"));
             };
@@ -218,7 +231,7 @@ impl Session {
         let (tasks, runtime) = (self.tasks.clone(), Handle::current());
         let made = self.tasks.spawn_blocking(move || Clients::start(settings, tasks, runtime));
         match made.await {
-            Ok(Ok(clients)) => Ok((Arc::new(clients), secret)),
+            Ok(Ok(clients)) => Ok((Arc::new(clients), keys)),
             Ok(Err(error)) => {
                 let message = format!("the Kafka client cannot be made: {error}");
                 warn!(error = %error, "the Kafka client cannot be made");
@@ -238,12 +251,7 @@ impl Session {
     }
 
     /// Waits until the producer is of no use any more.
-    async fn watch(
-        &self,
-        clients: &Clients,
-        secret: Option<Bytes>,
-        stop: &CancellationToken,
-    ) -> End {
+    async fn watch(&self, clients: &Clients, keys: Keys, stop: &CancellationToken) -> End {
         let mut turns = clients.signals.subscribe();
         loop {
             let Turn { is_fatal, is_late, is_locked_out } = *turns.borrow_and_update();
@@ -253,9 +261,9 @@ impl Session {
             if is_late {
                 return End::Late;
             }
-            // While the brokers refuse the secret, it is looked at from time to time.
-            let next = if is_locked_out && secret.is_some() {
-                READ_SECRET_EVERY
+            // While the brokers let nobody in, it is looked whether there is something new to show.
+            let next = if is_locked_out && keys.are_some() {
+                READ_KEYS_EVERY
             } else {
                 Duration::from_secs(3600)
             };
@@ -264,8 +272,8 @@ impl Session {
                 return End::Stopped;
             }
             let is_over = matches!(turned, Some(Err(_)));
-            if is_over && is_locked_out && self.read_secret().await.is_ok_and(|now| now != secret) {
-                return End::SecretChanged;
+            if is_over && is_locked_out && self.read_keys().await.is_ok_and(|now| now != keys) {
+                return End::KeysChanged;
             }
         }
     }
@@ -278,8 +286,8 @@ impl Session {
                 warn!("the Kafka client settled a record too late, and is made anew");
                 None
             }
-            End::SecretChanged => {
-                info!("the secret for Kafka has changed; logging in with the new one");
+            End::KeysChanged => {
+                info!("the password or the certificates for Kafka have changed; connecting anew");
                 None
             }
             End::Fatal => {
@@ -310,18 +318,24 @@ impl Session {
         }
     }
 
-    async fn read_secret(&self) -> Result<Option<Bytes>, Obstacle> {
-        let secret: Secret = match &self.config.sasl {
-            None | Some(Sasl::OAuthBearer(_)) => return Ok(None),
+    async fn read_keys(&self) -> Result<Keys, Obstacle> {
+        let secret: Option<Secret> = match &self.config.sasl {
+            None | Some(Sasl::OAuthBearer(_)) => None,
             Some(
                 Sasl::Plain { password, .. }
                 | Sasl::ScramSha256 { password, .. }
                 | Sasl::ScramSha512 { password, .. },
-            ) => password.clone(),
+            ) => Some(password.clone()),
         };
-        let read = self.tasks.spawn_blocking(move || secret.read()).await;
-        match read {
-            Ok(Ok(secret)) => Ok(Some(secret)),
+        let tls = self.config.tls.clone().unwrap_or_default();
+        let read = move || {
+            // Taken before anything is read: what changes in between is seen at the next look.
+            let identity = tls.identity.iter().flat_map(|own| [&own.cert_file, &own.key_file]);
+            let files = tls.ca_file.iter().chain(identity).map(|file| stamp(file)).collect();
+            Ok::<_, BoxError>(Keys { secret: secret.map(|s| s.read()).transpose()?, files })
+        };
+        match self.tasks.spawn_blocking(read).await {
+            Ok(Ok(keys)) => Ok(keys),
             Ok(Err(error)) => {
                 let message = format!("the password cannot be read: {error}");
                 Err(Obstacle::new(message).advise("look at sasl.password"))
@@ -329,6 +343,19 @@ impl Session {
             Err(_) => Err(Obstacle::new("the password cannot be read")),
         }
     }
+}
+
+// === impl Keys ===
+
+impl Keys {
+    fn are_some(&self) -> bool {
+        self.secret.is_some() || !self.files.is_empty()
+    }
+}
+
+fn stamp(file: &Path) -> Option<Stamp> {
+    let data = fs::metadata(file).ok()?;
+    Some((data.modified().ok()?, data.len(), data.ino()))
 }
 
 // === impl Obstacle ===
