@@ -12,7 +12,7 @@ use super::route::{self, Known, WrittenRoute};
 use super::tree::Path;
 use super::{
     Admin, Application, CONNECTORS_MAX, CloudEvents, Config, Connector, Duplicates, Http, Journal,
-    Limits, Log, NAME_LEN_MAX, Name, connector, duration,
+    Limits, Log, NAME_LEN_MAX, Name, connector, duration, traces,
 };
 
 /// The configuration of vodbridge.
@@ -167,6 +167,7 @@ impl Written {
             grace: self.grace,
             drain_delay: self.drain_delay,
             log: self.log,
+            traces: traces::read(report.variables, &mut report.warnings),
         }
     }
 }
