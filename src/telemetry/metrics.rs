@@ -69,6 +69,8 @@ pub struct Metrics {
     handles_dropped: Family<ApplicationLabels, Counter>,
     vod_queue_events: Family<ApplicationLabels, Gauge>,
     history_skipped: Counter,
+    spans_exported: Counter,
+    spans_dropped: Counter,
 }
 
 // === impl Metrics ===
@@ -104,6 +106,8 @@ impl Metrics {
             handles_dropped: Family::default(),
             vod_queue_events: Family::default(),
             history_skipped: Counter::default(),
+            spans_exported: Counter::default(),
+            spans_dropped: Counter::default(),
         };
         all.ends.register("settled", "Events that ended, by how", all.settled.clone());
         all.between.register_collector(Box::new(all.under_way.clone()));
@@ -188,6 +192,16 @@ impl Metrics {
             "history_skipped",
             "Delivered events that are not in the history, because it could not be written as fast",
             all.history_skipped.clone(),
+        );
+        r.register(
+            "spans_exported",
+            "Spans of traces that the collector took",
+            all.spans_exported.clone(),
+        );
+        r.register(
+            "spans_dropped",
+            "Spans of traces that were not exported; no event suffers from it",
+            all.spans_dropped.clone(),
         );
         all
     }
@@ -290,6 +304,16 @@ impl Metrics {
     /// Counts what the history leaves out.
     pub fn history_skipped(&self) -> Counter {
         self.history_skipped.clone()
+    }
+
+    /// Counts spans that the collector took.
+    pub fn spans_exported(&self) -> Counter {
+        self.spans_exported.clone()
+    }
+
+    /// Counts spans that it never got.
+    pub fn spans_dropped(&self) -> Counter {
+        self.spans_dropped.clone()
     }
 
     /// Says how much a share of the journal holds.

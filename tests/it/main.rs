@@ -72,5 +72,8 @@ mod history;
 /// What VOD is set to do, looked at and changed from the command line.
 mod vod;
 
+/// What becomes of one event, as a collector of traces is told.
+mod traces;
+
 /// Kafka, RabbitMQ and NATS, from the POST to a subscriber of each.
 mod brokers;
