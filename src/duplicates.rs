@@ -177,7 +177,8 @@ impl Duplicates {
             // this one is deferred, what the twin left must not suppress it.
             state.settled.take(key);
         }
-        let (flight, receipt) = Flight::begin(lead, progress);
+        let traceparent = event.extension_value("traceparent").cloned();
+        let (flight, receipt) = Flight::begin(lead, progress, traceparent);
         state.flights.insert(key, Arc::clone(&flight));
         Admission::New(Ack::new(self.repeat(key), flight, by_content), receipt)
     }

@@ -41,11 +41,12 @@ pub struct Reception {
     pub mode: Mode,
     /// When it first came in.
     pub at: Timestamp,
-    /// The caller's W3C trace context.
+    /// The W3C trace context that the event belongs to: the caller's, or that of the bridge's own
+    /// span below it.
     pub trace: Trace,
 }
 
-/// A W3C trace context, as the caller sent it.
+/// A W3C trace context, as it is written into headers.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     /// `traceparent`.
@@ -139,6 +140,12 @@ impl Normalizer {
         let mut extend = |name: &'static str, value: SmolStr| {
             extensions.push(Extension { name: name.into(), value });
         };
+        if let Some(parent) = &reception.trace.parent {
+            extend("traceparent", parent.clone());
+        }
+        if let Some(state) = &reception.trace.state {
+            extend("tracestate", state.clone());
+        }
         extend("vodapplication", self.application.clone());
         extend("vodeventtype", SmolStr::new_static(UNRECOGNIZED));
         extend("vodmode", mode(reception.mode));

@@ -23,9 +23,13 @@ use crate::history::History;
 use crate::ingest::callback::Clock;
 use crate::route::{Demand, Letters, Match, Overdue, PartitionKey, Route, Target, Then};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::{Destination, Traces};
 
 /// What the embedded dead letters are called where connectors have names: metrics and logs.
 pub const DEAD_LETTERS: &str = "dead-letters";
+
+/// What the journal is called in traces.
+const JOURNAL_SYSTEM: &str = "vodbridge_journal";
 
 /// How long one append of a dead letter may take.
 const LETTER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -168,6 +172,21 @@ pub const SILENT: &[&str] = &[
     vodbridge_rabbitmq::SILENT_LOG_TARGET,
 ];
 
+/// Where a connector's events lie, in the words of traces.
+pub fn destination(connector: &Connector) -> Destination {
+    let system = match connector {
+        Connector::Kafka(_) => "kafka",
+        Connector::RabbitMq(_) => "rabbitmq",
+        Connector::Nats(_) => "nats",
+        Connector::Journal(_) => JOURNAL_SYSTEM,
+    };
+    let exchange = match connector {
+        Connector::RabbitMq(rabbitmq) => Some(rabbitmq.exchange.clone()),
+        Connector::Kafka(_) | Connector::Nats(_) | Connector::Journal(_) => None,
+    };
+    Destination { system, exchange }
+}
+
 /// What is demanded of a connector's acknowledgements.
 pub fn demand(connector: &Connector) -> Demand {
     let fault = |fault: &Fault| match fault {
@@ -187,15 +206,17 @@ pub fn letters(
     store: &Store,
     targets: &[Arc<Target>],
     metrics: &Metrics,
+    traces: &Traces,
     clock: Clock,
 ) -> Letters {
     let overdue = Overdue { after: config.dead_letter.after, clock };
     let (letters, keep) = (Table::DeadLetters, journal::Keep::All);
     let embedded = journal::Connector::new(store.clone(), letters, keep, None);
     let publishing = metrics.publishing(DEAD_LETTERS);
+    let destination = Destination { system: JOURNAL_SYSTEM, exchange: None };
     let embedded = Target::new(
         DEAD_LETTERS,
-        Arc::new(embedded),
+        traces.over(DEAD_LETTERS, destination, Arc::new(embedded)),
         LETTER_TIMEOUT,
         Demand::default(),
         publishing,

@@ -1,7 +1,8 @@
-//! What the bridge says of itself: logs and numbers.
+//! What the bridge says of itself: logs, numbers and traces.
 
 pub mod chain;
 pub mod logs;
 pub mod metrics;
 pub(crate) mod panic;
 mod process;
+pub mod traces;

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{info, warn};
 use vodbridge_core::Topic;
 use vodbridge_journal::Store;
 
@@ -23,11 +23,15 @@ use crate::ingest::spool::{Resender, Spool};
 use crate::outlet::{Outlet, Room};
 use crate::registry::{self, Built};
 use crate::route::{Router, Target};
+use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::{Intake, Metrics, Mode};
+use crate::telemetry::traces::{Exporter, Traces};
 
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) metrics: Arc<Metrics>,
+    pub(super) traces: Traces,
+    exporter: Option<Arc<Exporter>>,
     pub(super) router: Arc<Router>,
     pub(super) store: Store,
     pub(super) spool: Arc<Spool>,
@@ -55,15 +59,19 @@ impl Core {
         clock: &Clock,
     ) -> Self {
         let metrics = Arc::new(Metrics::new());
+        let (traces, exporter) = traces(config, &metrics);
         let tracker = TaskTracker::new();
         let targets: Vec<_> = connectors
             .into_iter()
             .map(|Built { name, connector, publish_timeout, demand }| {
                 let publishing = metrics.publishing(name.as_str());
+                let destination = registry::destination(&config.connectors[&name]);
+                let connector = traces.over(name.as_str(), destination, connector);
                 Target::new(name.as_str(), connector, publish_timeout, demand, publishing)
             })
             .collect();
-        let letters = registry::letters(config, &store, &targets, &metrics, Arc::clone(clock));
+        let letters =
+            registry::letters(config, &store, &targets, &metrics, &traces, Arc::clone(clock));
         let routes = registry::routes(config);
         let history = registry::history(config, &store, &metrics, clock);
         let router = Router::new(
@@ -86,6 +94,8 @@ impl Core {
             intakes: Vec::new(),
             resenders: Vec::new(),
             metrics,
+            traces,
+            exporter,
             router,
             store,
             tracker,
@@ -124,6 +134,9 @@ impl Core {
         if let Some(history) = &self.history {
             workers.spawn(Arc::clone(history).write(work.clone()));
         }
+        if let Some(exporter) = &self.exporter {
+            workers.spawn(Arc::clone(exporter).run(work.clone()));
+        }
         // A connector that is also the letters' has one prober more, which does no harm: there is
         // one seat for each topic.
         for target in self.router.targets().iter().chain(self.router.letters().targets()) {
@@ -144,6 +157,9 @@ impl Core {
         }
         for target in self.router.targets() {
             target.close().await;
+        }
+        if let Some(exporter) = &self.exporter {
+            exporter.flush().await;
         }
         self.store.close().await;
     }
@@ -176,11 +192,24 @@ impl Core {
             outlet: outlet.clone(),
             router: Arc::clone(&self.router),
             intake,
+            traces: self.traces.clone(),
             process_room: Arc::clone(&self.process_room),
             process_bytes: self.process_bytes,
             first: Arc::new(Semaphore::new((limits.in_flight.get() / 4).max(1))),
         });
         self.outlets.push((application.into(), outlet));
+    }
+}
+
+/// Traces, if they are configured. That they cannot be sent is no reason not to start.
+fn traces(config: &Config, metrics: &Metrics) -> (Traces, Option<Arc<Exporter>>) {
+    match config.traces.as_ref().map(|traces| Traces::new(traces, metrics)) {
+        None => (Traces::default(), None),
+        Some(Ok((traces, exporter))) => (traces, Some(exporter)),
+        Some(Err(error)) => {
+            warn!(error = %Chain(&error), "there are no traces: the collector cannot be called");
+            (Traces::default(), None)
+        }
     }
 }
 

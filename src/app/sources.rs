@@ -92,6 +92,7 @@ fn puller(
         outlet: core.outlet(name).clone(),
         intake: core.metrics.intake(name.as_str(), Mode::pull, &event_types()),
         metrics: core.metrics.pulling(name.as_str()),
+        traces: core.traces.clone(),
         clock: Arc::clone(clock),
         router: Arc::clone(&core.router),
         trouble: Trouble::default(),
@@ -122,6 +123,7 @@ fn endpoint(
         outlet: core.outlet(name).clone(),
         intake: core.metrics.intake(name.as_str(), Mode::callback, &event_types()),
         answers: Answers::new(&core.metrics, name.as_str()),
+        traces: core.traces.clone(),
         clock: Arc::clone(clock),
     };
     Some((callback.path.clone(), endpoint))

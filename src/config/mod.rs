@@ -38,6 +38,7 @@ mod storage;
 mod template;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod tree;
 mod written;
 mod yaml;
@@ -70,6 +71,7 @@ pub use secret_cell::SecretCell;
 pub use size::{InvalidSize, Size};
 pub use storage::{Duplicates, History, Journal};
 pub use template::{EVENT_TYPE_LEN_MAX, InvalidTemplate, TopicTemplate};
+pub use traces::{Sampler, Traces};
 
 use report::Report;
 use tree::Tree;
@@ -107,6 +109,8 @@ pub struct Config {
     pub drain_delay: Duration,
     /// What is logged.
     pub log: Log,
+    /// Where traces go, by OpenTelemetry's own variables; none if they name no place.
+    pub traces: Option<Traces>,
 }
 
 /// A configuration, and what is doubtful about it.

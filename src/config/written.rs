@@ -13,7 +13,7 @@ use super::route::{self, Known, WrittenRoute};
 use super::tree::Path;
 use super::{
     Application, CONNECTORS_MAX, CloudEvents, Config, Connector, Duplicates, Http, Journal, Limits,
-    Log, NAME_LEN_MAX, Name, connector, duration,
+    Log, NAME_LEN_MAX, Name, connector, duration, traces,
 };
 
 /// The configuration of vodbridge.
@@ -168,6 +168,7 @@ impl Written {
             grace: self.grace,
             drain_delay: self.drain_delay,
             log: self.log,
+            traces: traces::read(report.variables, &mut report.warnings),
         }
     }
 }

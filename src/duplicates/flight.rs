@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use smol_str::SmolStr;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -16,6 +17,8 @@ use crate::telemetry::metrics::{Ending, Mode, Obligation};
 #[derive(Debug)]
 pub(crate) struct Flight {
     began: Instant,
+    /// The lead's trace, which others point to.
+    traceparent: Option<SmolStr>,
     outcome: AtomicU8,
     settled: Notify,
     receipts: AtomicUsize,
@@ -71,9 +74,14 @@ pub struct Receipt(Arc<Flight>);
 
 impl Flight {
     /// Begins with one party, one receipt and what is done already.
-    pub(super) fn begin(lead: Party, progress: Progress) -> (Arc<Self>, Receipt) {
+    pub(super) fn begin(
+        lead: Party,
+        progress: Progress,
+        traceparent: Option<SmolStr>,
+    ) -> (Arc<Self>, Receipt) {
         let flight = Arc::new(Self {
             began: Instant::now(),
+            traceparent,
             outcome: AtomicU8::new(UNSETTLED),
             settled: Notify::new(),
             receipts: AtomicUsize::new(0),
@@ -267,6 +275,11 @@ impl Receipt {
     /// the event hands to [`Outlet::resume`](crate::outlet::Outlet::resume).
     pub fn progress(&self) -> Progress {
         self.0.progress()
+    }
+
+    /// The `traceparent` that the event goes under, if it has one.
+    pub fn traceparent(&self) -> Option<&SmolStr> {
+        self.0.traceparent.as_ref()
     }
 
     /// Whether the event is in the spool: deferred, it is sent on again by itself.

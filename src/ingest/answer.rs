@@ -72,6 +72,27 @@ impl Answer {
         self.status() == StatusCode::OK
     }
 
+    /// What happened, in one word, for traces.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Delivered(_) => "delivered",
+            Self::Rejected(_) => "rejected",
+            Self::Duplicate(_) => "duplicate",
+            Self::NotAcknowledged { kept: false } => "not_acknowledged",
+            Self::NotAcknowledged { kept: true } => "kept",
+            Self::Overloaded => "overloaded",
+            Self::UnknownPath => "unknown_path",
+            Self::WrongMethod => "wrong_method",
+            Self::WrongToken => "wrong_token",
+            Self::WrongSignature(_) => "wrong_signature",
+            Self::TooLarge(_) => "too_large",
+            Self::Slow(_) => "slow",
+            Self::UnknownEncoding => "unknown_encoding",
+            Self::Broken(_) => "broken",
+            Self::NoEvent(_) => "no_event",
+        }
+    }
+
     fn text(&self) -> (&'static str, &str) {
         match self {
             Self::Delivered(id) => ("delivered", id),

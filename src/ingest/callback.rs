@@ -32,6 +32,7 @@ use crate::normalize::{Normalizer, Reception, Trace};
 use crate::outlet::{Admitted, Arrival, Outlet};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::{Intake, Metrics, Mode};
+use crate::telemetry::traces::{Span, Traces};
 
 /// How long VOD waits for an answer (spec 3.2); after it, the same callback may come again.
 const VOD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,6 +66,8 @@ pub struct Endpoint {
     pub intake: Arc<Intake>,
     /// Where answers are counted.
     pub answers: Answers,
+    /// Where they are traced.
+    pub traces: Traces,
     /// What time it is.
     pub clock: Clock,
 }
@@ -112,20 +115,24 @@ impl http::Service for Callbacks {
 impl Endpoint {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let mut began = Instant::now();
+        let caller = trace(request.headers());
+        let mut span = self.traces.callback(&request, &caller);
         let answer = match self.accept(&request) {
             Err(answer) => answer,
             Ok((encoding, proof)) => {
-                let trace = trace(request.headers());
                 match body::read(request.into_body(), encoding, &self.body).await {
                     Err(why) => refuse_body(&why),
                     Ok(body::Whole { bytes, room }) => {
                         began = Instant::now();
-                        self.take(bytes, room, &proof, trace, began).await
+                        let trace = span.carry(caller);
+                        self.take(bytes, room, &proof, trace, began, &mut span).await
                     }
                 }
             }
         };
-        self.answers.observe(answer.status().as_u16(), began);
+        let status = answer.status().as_u16();
+        self.answers.observe(status, began);
+        span.answered(status, answer.name());
         answer
     }
 
@@ -158,6 +165,7 @@ impl Endpoint {
         proof: &Proof,
         trace: Trace,
         began: Instant,
+        span: &mut Span,
     ) -> Answer {
         let now = (self.clock)();
         let content = Content::read(&message);
@@ -192,11 +200,12 @@ impl Endpoint {
             },
             Err(why) => return Answer::NoEvent(Chain(&why).to_string()),
         };
-        self.deliver(arrival, began).await
+        span.about(&arrival.event);
+        self.deliver(arrival, began, span).await
     }
 
     /// Hands the event over and waits for what becomes of it.
-    async fn deliver(&self, arrival: Arrival, began: Instant) -> Answer {
+    async fn deliver(&self, arrival: Arrival, began: Instant, span: &mut Span) -> Answer {
         let deadline = began + self.answer_within;
         let id = arrival.event.id.clone();
         let (receipt, departure, repeat, joined) = match self.outlet.admit(arrival) {
@@ -204,7 +213,10 @@ impl Endpoint {
                 let repeat = departure.repeat();
                 (receipt, Some(departure), repeat, false)
             }
-            Admitted::Joined(receipt, repeat) => (receipt, None, repeat, true),
+            Admitted::Joined(receipt, repeat) => {
+                span.joined(receipt.traceparent());
+                (receipt, None, repeat, true)
+            }
             Admitted::Duplicate(repeat) => {
                 Unanswered { repeat, since: began, answered: false }.answered();
                 return Answer::Duplicate(id);

@@ -37,6 +37,7 @@ use crate::normalize::Normalizer;
 use crate::outlet::Outlet;
 use crate::route::{Router, Ways};
 use crate::telemetry::metrics::{Intake, Pulling};
+use crate::telemetry::traces::Traces;
 use confirm::Confirmer;
 use crew::Crew;
 use handles::Handles;
@@ -75,6 +76,8 @@ pub struct Puller {
     pub intake: Arc<Intake>,
     /// Where calls and confirmations are counted.
     pub metrics: Pulling,
+    /// Where they are traced.
+    pub traces: Traces,
     /// What time it is.
     pub clock: Clock,
     /// Where events can go, and whether that takes anything.

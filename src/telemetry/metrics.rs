@@ -82,6 +82,8 @@ pub struct Metrics {
     certificate_expiry: Family<CertificateLabels, Gauge>,
     certificate_usable: Family<CertificateLabels, Gauge>,
     history_skipped: Counter,
+    spans_exported: Counter,
+    spans_dropped: Counter,
 }
 
 // === impl Metrics ===
@@ -130,6 +132,8 @@ impl Metrics {
             certificate_expiry: Family::default(),
             certificate_usable: Family::default(),
             history_skipped: Counter::default(),
+            spans_exported: Counter::default(),
+            spans_dropped: Counter::default(),
         };
         let mut ends = Book { registry: &mut all.ends, with_examples };
         ends.family("settled", "Events that ended, by how", None, &all.settled);
@@ -277,6 +281,12 @@ impl Metrics {
             "Delivered events that are not in the history, because it could not be written as fast",
             &all.history_skipped,
         );
+        book.one("spans_exported", "Spans of traces that the collector took", &all.spans_exported);
+        book.one(
+            "spans_dropped",
+            "Spans of traces that were not exported; no event suffers from it",
+            &all.spans_dropped,
+        );
         all
     }
 
@@ -412,6 +422,16 @@ impl Metrics {
     /// Counts what the history leaves out.
     pub fn history_skipped(&self) -> Counter {
         self.history_skipped.clone()
+    }
+
+    /// Counts spans that the collector took.
+    pub fn spans_exported(&self) -> Counter {
+        self.spans_exported.clone()
+    }
+
+    /// Counts spans that it never got.
+    pub fn spans_dropped(&self) -> Counter {
+        self.spans_dropped.clone()
     }
 
     /// Says how much a share of the journal holds, and the most that it may.

@@ -90,5 +90,8 @@ mod vod;
 /// Documents: translations, links, the tests that they name.
 mod documents;
 
+/// What becomes of one event, as a collector of traces is told.
+mod traces;
+
 /// Kafka, RabbitMQ and NATS, from the POST to a subscriber of each.
 mod brokers;

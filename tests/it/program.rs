@@ -116,12 +116,23 @@ impl Home {
         self.try_start().unwrap_or_else(|log| panic!("the bridge did not start: {log:#?}"))
     }
 
+    /// Starts the bridge with more in its environment.
+    pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Program {
+        let started = self.try_start_with(variables);
+        started.unwrap_or_else(|log| panic!("the bridge did not start: {log:#?}"))
+    }
+
     /// Starts the bridge; what it logged if it ended instead.
     pub(crate) fn try_start(&self) -> Result<Program, Vec<Value>> {
+        self.try_start_with(&[])
+    }
+
+    fn try_start_with(&self, variables: &[(&str, &str)]) -> Result<Program, Vec<Value>> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_vodbridge"))
             .arg("run")
             .arg("--config")
             .arg(self.config())
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

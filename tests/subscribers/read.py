@@ -1,5 +1,6 @@
-"""Reads HOW_MANY messages, or `all` until none has come for four seconds, and prints each as one line of JSON: where it lay, its attributes as the
-CloudEvents SDK reads them, and its body byte for byte.
+"""Reads HOW_MANY messages, or `all` until none has come for four seconds, and prints each as one line
+of JSON: where it lay, its attributes as the CloudEvents SDK reads them, the trace context that it has
+beside them, and its body byte for byte.
 
     read.py kafka|rabbitmq|nats ADDRESS HOW_MANY|all
 """
@@ -15,29 +16,37 @@ ALL = sys.maxsize
 QUIET = 4.0
 
 
-def show(topic, key, event, body):
+def show(topic, key, event, headers, body):
     attributes = {name: str(value) for name, value in event.get_attributes().items()}
     time = event.get_time()
     attributes["time"] = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    line = {"topic": topic, "key": key, "attributes": attributes,
+    context = {name: text(headers[name]) for name in ("traceparent", "tracestate")
+               if name in (headers or {})}
+    line = {"topic": topic, "key": key, "attributes": attributes, "context": context,
             "body": base64.b64encode(body).decode()}
     print(json.dumps(line), flush=True)
+
+
+def text(value):
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def show_record(record):
     message = kafka.KafkaMessage(dict(record.headers() or []), record.key(), record.value())
     key = record.key().decode() if record.key() is not None else None
-    show(record.topic(), key, kafka.from_kafka_event(message), record.value())
+    show(record.topic(), key, kafka.from_kafka_event(message), dict(record.headers() or []),
+         record.value())
 
 
 def show_delivery(method, properties, body):
     message = rabbitmq.RabbitMQMessage(properties.headers, properties.content_type, body)
-    show(method.routing_key, properties.message_id, rabbitmq.from_rabbitmq_event(message), body)
+    show(method.routing_key, properties.message_id, rabbitmq.from_rabbitmq_event(message),
+         properties.headers, body)
 
 
 def show_message(message):
     event = http.from_http_event(http.HTTPMessage(dict(message.headers or {}), message.data))
-    show(message.subject, message.headers["Nats-Msg-Id"], event, message.data)
+    show(message.subject, message.headers["Nats-Msg-Id"], event, message.headers, message.data)
 
 
 def is_all(how_many):

@@ -75,7 +75,20 @@ pub enum KnownBy {
 impl Event {
     /// The value of the extension attribute `name`.
     pub fn extension(&self, name: &str) -> Option<&str> {
-        self.extensions.iter().find(|e| e.name == name).map(|e| e.value.as_str())
+        self.extension_value(name).map(SmolStr::as_str)
+    }
+
+    /// The same, to share it.
+    pub fn extension_value(&self, name: &str) -> Option<&SmolStr> {
+        self.extensions.iter().find(|e| e.name == name).map(|e| &e.value)
+    }
+
+    /// The W3C trace context under its own names: beside the attributes in messages, readers that
+    /// know nothing of CloudEvents go on with it. `tracestate` is of no use without `traceparent`.
+    pub fn trace_context(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let parent = self.extension("traceparent").map(|value| ("traceparent", value));
+        let state = parent.and_then(|_| Some(("tracestate", self.extension("tracestate")?)));
+        parent.into_iter().chain(state)
     }
 
     /// Every attribute that is present, the required ones first: what a binding writes.

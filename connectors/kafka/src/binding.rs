@@ -26,9 +26,9 @@ pub(crate) fn record(event: &Event, mode: ContentMode) -> Record {
             Record { key, headers: binary_headers(event), value: event.data.clone() }
         }
         ContentMode::Structured => {
-            let headers = OwnedHeaders::new_with_capacity(1)
+            let headers = OwnedHeaders::new_with_capacity(3)
                 .insert(Header { key: "content-type", value: Some(STRUCTURED) });
-            Record { key, headers, value: to_json(event).into() }
+            Record { key, headers: traced(headers, event), value: to_json(event).into() }
         }
     }
 }
@@ -40,7 +40,7 @@ pub(crate) fn record(event: &Event, mode: ContentMode) -> Record {
 /// A header value is any bytes: what HTTP would have to escape, line breaks and characters beyond
 /// ASCII, is written as it is.
 fn binary_headers(event: &Event) -> OwnedHeaders {
-    let mut headers = OwnedHeaders::new_with_capacity(7 + event.extensions.len());
+    let mut headers = OwnedHeaders::new_with_capacity(9 + event.extensions.len());
     let mut name = String::from("ce_");
     for (attribute, value) in event.attributes() {
         let key = if attribute == "datacontenttype" {
@@ -52,7 +52,16 @@ fn binary_headers(event: &Event) -> OwnedHeaders {
         };
         headers = headers.insert(Header { key, value: Some(value.as_ref()) });
     }
-    headers
+    traced(headers, event)
+}
+
+/// W3C Trace Context under its own names too, as instrumented consumers look for it. CloudEvents'
+/// extension for distributed tracing: it "MUST carry the same trace information as protocol-specific
+/// ... headers".
+fn traced(headers: OwnedHeaders, event: &Event) -> OwnedHeaders {
+    event
+        .trace_context()
+        .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
 }
 
 #[cfg(test)]

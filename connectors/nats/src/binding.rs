@@ -31,6 +31,11 @@ pub(crate) fn message(event: &Event, stream: &str, mode: ContentMode) -> Message
     headers.insert(async_nats::header::NATS_MESSAGE_ID, message_id(event));
     // The server answers with an error when another stream has the subject.
     headers.insert(async_nats::header::NATS_EXPECTED_STREAM, stream.to_owned());
+    // W3C Trace Context under its own names too, as instrumented consumers look for it: the
+    // CloudEvents extension "MUST carry the same trace information as protocol-specific headers".
+    for (name, value) in event.trace_context() {
+        headers.insert(HeaderName::from_static(name), encoded(value).into_owned());
+    }
     let payload = match mode {
         ContentMode::Binary => {
             // 3.1.2: "All CloudEvents attributes, including extensions, MUST be individually

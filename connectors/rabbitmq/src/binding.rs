@@ -61,8 +61,12 @@ pub(crate) fn message(
             Ok(Message { properties, body: event.data.clone(), header_bytes })
         }
         ContentMode::Structured => {
-            let properties = properties.with_content_type(STRUCTURED.into());
-            let header_bytes = OTHER_PROPERTIES_BYTES;
+            let mut properties = properties.with_content_type(STRUCTURED.into());
+            let mut headers = FieldTable::default();
+            let header_bytes = OTHER_PROPERTIES_BYTES + trace(event, &mut headers);
+            if header_bytes > OTHER_PROPERTIES_BYTES {
+                properties = properties.with_headers(headers);
+            }
             Ok(Message { properties, body: to_json(event).into(), header_bytes })
         }
     }
@@ -88,7 +92,20 @@ fn headers(event: &Event, prefix: HeaderPrefix) -> Result<(FieldTable, usize), B
         bytes += name.as_str().len() + value.len() + 6;
         headers.insert(name, AMQPValue::LongString(value.as_bytes().into()));
     }
+    bytes += trace(event, &mut headers);
     Ok((headers, bytes))
+}
+
+/// W3C Trace Context under its own names too, as instrumented consumers look for it: CloudEvents'
+/// extension "MUST carry the same trace information as protocol-specific headers". The bytes that
+/// it takes.
+fn trace(event: &Event, headers: &mut FieldTable) -> usize {
+    let mut bytes = 0;
+    for (name, value) in event.trace_context() {
+        bytes += name.len() + value.len() + 6;
+        headers.insert(name.into(), AMQPValue::LongString(value.as_bytes().into()));
+    }
+    bytes
 }
 
 // === impl HeaderPrefix ===

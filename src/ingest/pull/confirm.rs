@@ -15,6 +15,7 @@ use vodbridge_vod::reaction::Reaction;
 
 use super::Puller;
 use crate::duplicates::Repeat;
+use crate::telemetry::traces::Span;
 
 /// How long a call waits to be filled.
 const FILL_WITHIN: Duration = Duration::from_millis(20);
@@ -32,6 +33,8 @@ pub(super) struct Ready {
     /// When its time began.
     pub(super) at: Instant,
     pub(super) repeat: Repeat,
+    /// What its event is traced as.
+    pub(super) span: Span,
 }
 
 /// Where handles are put that are to be confirmed.
@@ -117,12 +120,12 @@ impl Puller {
             match self.confirm_once(&batch).await {
                 Ok(()) => return self.confirmed(&batch),
                 // Its turn would come after the handles' time: others may have it.
-                Err(CallError::Late) => return self.dropped(&batch, is_in_doubt),
+                Err(CallError::Late) => return self.dropped(batch, is_in_doubt),
                 Err(why) if why.reaction() == Reaction::TooLate => {
                     self.trouble.over(&self.application, Action::ConfirmEvents);
                     if batch.len() == 1 {
                         debug!(application = &*self.application, "VOD does not take a handle");
-                        return self.dropped(&batch, is_in_doubt);
+                        return self.dropped(batch, is_in_doubt);
                     }
                     // One bad handle may have spoiled the call for all, or only itself (spec 2).
                     let alone = |one| Box::pin(self.confirm(vec![one], true));
@@ -146,7 +149,12 @@ impl Puller {
         };
         let moments = batch.iter().map(|ready| self.last_moment(ready.at));
         let by = moments.min().unwrap_or_else(Instant::now);
+        let mut spans =
+            self.traces.settling(&self.application, batch.iter().map(|ready| &ready.span));
         let answer = self.client.call_before(by, Action::ConfirmEvents, &request).await.map(drop);
+        if let Err(why) = &answer {
+            spans.iter_mut().for_each(|span| span.call_failed(why.code()));
+        }
         self.metrics.count(Action::ConfirmEvents, answer.as_ref().copied());
         answer
     }
@@ -156,7 +164,7 @@ impl Puller {
     fn drop_late(&self, batch: &mut Vec<Ready>, is_in_doubt: bool) {
         let now = Instant::now();
         let late = batch.extract_if(.., |ready| now >= self.last_moment(ready.at));
-        self.dropped(&late.collect::<Vec<_>>(), is_in_doubt);
+        self.dropped(late, is_in_doubt);
     }
 
     fn confirmed(&self, batch: &[Ready]) {
@@ -168,9 +176,10 @@ impl Puller {
 
     /// Their events come again, unless VOD has confirmed them without saying so: where that may
     /// be, the same content later on may be another event, and a duplicate is better than a loss.
-    fn dropped(&self, batch: &[Ready], is_in_doubt: bool) {
-        for ready in batch {
+    fn dropped(&self, batch: impl IntoIterator<Item = Ready>, is_in_doubt: bool) {
+        for mut ready in batch {
             self.metrics.count_dropped();
+            ready.span.not_confirmed();
             if !is_in_doubt {
                 ready.repeat.expect_within(2 * self.handle_life);
             }

@@ -69,7 +69,7 @@ impl Shared {
                     if is_full && self.puller.could_settle() {
                         self.crew.grow();
                     }
-                    if self.take_in(answered).await {
+                    if self.take_in(answered, began.elapsed()).await {
                         waits = Waits::new();
                         Next::On
                     } else {

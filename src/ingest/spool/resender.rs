@@ -20,6 +20,7 @@ use crate::outlet::{Admitted, Arrival, Outlet, Taken};
 use crate::route::{Progress, Router};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::Intake;
+use crate::telemetry::traces::Traces;
 
 /// Rows that are looked at together, without their bodies.
 const PAGE_ROWS: usize = 256;
@@ -55,6 +56,8 @@ pub struct Resender {
     pub router: Arc<Router>,
     /// Where they are counted.
     pub intake: Arc<Intake>,
+    /// Where they are traced.
+    pub traces: Traces,
     /// The process's bytes, and how many there are of them.
     pub process_room: Arc<Semaphore>,
     /// All of those.
@@ -226,29 +229,40 @@ impl Work {
 
     async fn resume(
         &mut self,
-        event: Event,
+        mut event: Event,
         purpose: Purpose,
         progress: Progress,
         row: Row,
         bytes: Option<OwnedSemaphorePermit>,
     ) -> bool {
         let (first, room) = self.resender.room(event.message.len()).await;
-        let Resender { outlet, intake, .. } = &self.resender;
+        let Resender { outlet, intake, traces, .. } = &self.resender;
         while self.under_way.try_join_next().is_some() {}
+        let mut span = traces.resent(&event);
+        span.stamp(&mut event);
         let (obligation, row) = (intake.resume(), Some(row));
         let arrival = Arrival { event, purpose, obligation, bytes, row };
         let receipt = match outlet.resume(arrival, progress) {
             // The same content is under way, and this may be an occurrence of its own.
-            None => return false,
+            None => {
+                span.waits();
+                return false;
+            }
             Some(Admitted::New(departure, receipt)) => {
                 departure.depart_in(room);
                 receipt
             }
-            Some(Admitted::Joined(receipt, _)) => receipt,
-            Some(Admitted::Duplicate(_)) => return true,
+            Some(Admitted::Joined(receipt, _)) => {
+                span.joined(receipt.traceparent());
+                receipt
+            }
+            Some(Admitted::Duplicate(_)) => {
+                span.was_duplicate();
+                return true;
+            }
         };
         self.under_way.spawn(async move {
-            receipt.outcome().await;
+            span.ended(receipt.outcome().await);
             drop(first);
         });
         true

@@ -8,6 +8,7 @@ use vodbridge::ingest::event_types;
 use vodbridge::ingest::pull::{Puller, Trouble};
 use vodbridge::normalize::{DataForm, Normalizer};
 use vodbridge::telemetry::metrics::Mode;
+use vodbridge::telemetry::traces::Traces;
 use vodbridge::vod::Accounts;
 use vodbridge_core::Timestamp;
 use vodbridge_vod::client::Room;
@@ -108,6 +109,7 @@ impl Pulling {
             outlet: bridge.outlet.clone(),
             intake: bridge.metrics.intake(APPLICATION, Mode::pull, &event_types()),
             metrics: bridge.metrics.pulling(APPLICATION),
+            traces: Traces::default(),
             clock: Arc::new(Timestamp::default),
             router: Arc::clone(&bridge.router),
             trouble: Trouble::default(),

@@ -10,6 +10,7 @@ use vodbridge::delivery::Outcome;
 use vodbridge::duplicates::Receipt;
 use vodbridge::ingest::spool::{Resender, Spool, keep_and_depart};
 use vodbridge::outlet::Admitted;
+use vodbridge::telemetry::traces::Traces;
 use vodbridge_core::{Event, Timestamp};
 use vodbridge_journal::{Settings, Store};
 
@@ -54,6 +55,7 @@ impl Spooled {
             outlet: bridge.outlet.clone(),
             router: Arc::clone(&bridge.router),
             intake: Arc::clone(&bridge.intake),
+            traces: Traces::default(),
             process_room: Arc::new(Semaphore::new(1 << 20)),
             process_bytes: 1 << 20,
             first: Arc::new(Semaphore::new(quarter)),

@@ -117,3 +117,20 @@ fn bytes_that_are_no_json_keep_their_type() {
     assert_eq!(decoded.attributes["datacontenttype"], "application/octet-stream");
     assert_eq!(decoded.data, b"\xff\x00\r\n");
 }
+
+#[test]
+fn the_trace_context_stands_under_its_own_names_too() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut event = events().new_tree(&mut runner).unwrap().current();
+    let context = [("traceparent", "00-0af7-b7ad-01"), ("tracestate", "congo=t61")];
+    event.extensions =
+        context.map(|(name, value)| Extension { name: name.into(), value: value.into() }).to_vec();
+    for mode in [ContentMode::Binary, ContentMode::Structured] {
+        let record = record(&event, mode);
+        for (name, value) in context {
+            let header = record.headers.iter().find(|header| header.key == name).unwrap();
+            assert_eq!(header.value, Some(value.as_bytes()), "{mode:?}");
+        }
+        assert_eq!(decode(&record).attributes, expected(&event), "{mode:?}");
+    }
+}

@@ -229,3 +229,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_trace_context_stands_under_its_own_names_too() {
+    let mut event = event("NewFileUpload:1");
+    let context = [("traceparent", "00-0af7-b7ad-01"), ("tracestate", "congo=t61")];
+    event
+        .extensions
+        .extend(context.map(|(name, value)| Extension { name: name.into(), value: value.into() }));
+    let without = id_of(&self::event("NewFileUpload:1"));
+    for mode in [ContentMode::Binary, ContentMode::Structured] {
+        let message = message(&event, "VOD", mode);
+        for (name, value) in context {
+            assert_eq!(header(&message.headers, name), Some(value), "{mode:?}");
+        }
+        assert_eq!(header(&message.headers, "Nats-Msg-Id"), Some(without.as_str()));
+    }
+    let binary = message(&event, "VOD", ContentMode::Binary);
+    assert_eq!(header(&binary.headers, "ce-traceparent"), Some(context[0].1));
+}

@@ -143,3 +143,20 @@ fn the_size_of_the_headers_is_not_told_too_small() {
         .sum();
     assert!(message.header_bytes >= written + 256 && message.header_bytes < written + 1024);
 }
+
+#[test]
+fn the_trace_context_stands_under_its_own_names_too() {
+    let mut event = vodbridge_conformance::event("traced", 100);
+    let context = [("traceparent", "00-0af7-b7ad-01"), ("tracestate", "congo=t61")];
+    event
+        .extensions
+        .extend(context.map(|(name, value)| Extension { name: name.into(), value: value.into() }));
+    for mode in [ContentMode::Binary, ContentMode::Structured] {
+        let message = message(&event, mode, HeaderPrefix::Ce).unwrap();
+        let headers = message.properties.headers().as_ref().unwrap().inner();
+        for (name, value) in context {
+            let header = headers[name].as_long_string().unwrap();
+            assert_eq!(header.as_bytes(), value.as_bytes(), "{mode:?}");
+        }
+    }
+}
