@@ -15,8 +15,11 @@ use tokio::time::{Instant, interval, timeout};
 
 use crate::program::PATIENCE;
 
-/// How often each bridge is asked whether it is ready, and how long it has to say so.
+/// How often each bridge is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// How long it has to say so; who is only slow stays what he was.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A running balancer of two bridges.
 pub(crate) struct Balancer {
@@ -43,7 +46,9 @@ impl Balancer {
         let bridges: Arc<Mutex<[Option<Bridge>; 2]>> = Arc::default();
         let mut tasks = JoinSet::new();
         tasks.spawn_on(accept(listener, Arc::clone(&bridges)), runtime.handle());
-        tasks.spawn_on(ask(Arc::clone(&bridges)), runtime.handle());
+        for place in 0..2 {
+            tasks.spawn_on(ask(place, Arc::clone(&bridges)), runtime.handle());
+        }
         Self { address, bridges, _tasks: tasks }
     }
 
@@ -88,21 +93,17 @@ async fn accept(listener: TcpListener, bridges: Arc<Mutex<[Option<Bridge>; 2]>>)
     }
 }
 
-async fn ask(bridges: Arc<Mutex<[Option<Bridge>; 2]>>) {
+async fn ask(place: usize, bridges: Arc<Mutex<[Option<Bridge>; 2]>>) {
     let mut ticks = interval(ASK_EVERY);
     loop {
         ticks.tick().await;
-        let now = *bridges.lock().unwrap_or_else(PoisonError::into_inner);
-        for (place, bridge) in now.iter().enumerate() {
-            let Some(bridge) = bridge else { continue };
-            let is_ready = timeout(ASK_EVERY, is_ready(bridge.admin)).await.unwrap_or(false);
-            let mut bridges = bridges.lock().unwrap_or_else(PoisonError::into_inner);
-            // Another may have taken the place.
-            if let Some(there) = &mut bridges[place]
-                && there.admin == bridge.admin
-            {
-                there.is_ready = is_ready;
-            }
+        let asked = bridges.lock().unwrap_or_else(PoisonError::into_inner)[place];
+        let Some(Bridge { admin, .. }) = asked else { continue };
+        let Ok(is_ready) = timeout(ANSWERED_WITHIN, is_ready(admin)).await else { continue };
+        let mut bridges = bridges.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another may have taken the place.
+        if let Some(there) = bridges[place].as_mut().filter(|there| there.admin == admin) {
+            there.is_ready = is_ready;
         }
     }
 }
