@@ -34,7 +34,7 @@ impl Slow {
 
 fn send(to: SocketAddr, application: &str, numbers: std::ops::Range<u64>) -> Report {
     let sender = Sender::new(to).path(&format!("/vod/{application}"));
-    sender.connections(ROOM as usize).answer_wait(PATIENCE).numbers(numbers).run()
+    sender.connections(16).answer_wait(PATIENCE).numbers(numbers).run()
 }
 
 fn until(mut is_so: impl FnMut() -> bool) {

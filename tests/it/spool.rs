@@ -137,6 +137,9 @@ fn a_full_spool_refuses_nothing_that_a_connector_takes() {
     let reply = program.post(PATH, &callback::body(next.into()));
     let said: Value = serde_json::from_str(&reply.body).unwrap();
     assert_eq!((reply.status, &said["kept"]), (503, &Value::Bool(false)));
+    // A row may be written after its callback was answered.
+    until(|| program.metric("vodbridge_in_flight", "") == 0.0);
+    let kept = program.metric("vodbridge_waiting", "");
     assert!(program.terminate().success());
 
     // The journal's other share takes them all, and what comes meanwhile.
