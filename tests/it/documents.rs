@@ -65,6 +65,7 @@ fn yaml_in_the_readme_is_a_configuration() {
         let file = folder.path().join(format!("{n}.yaml"));
         // Its files and variables are the reader's.
         let block = block
+            .replace("{ file: /run/secrets/admin-token }", "a")
             .replace("{ file: /run/secrets/token }", "t")
             .replace("{ file: /run/secrets/sign-key }", "k")
             .replace("{ env: RABBIT }", "p")
