@@ -1,7 +1,7 @@
 //! The history: the last of what was delivered, to find an event and send it again.
 //!
 //! ```text
-//! route --settle--> note -> gathered, so many at the most -> every tenth of a second into the journal
+//! route --settle--> note -> gathered, so many at the most -> many times a second into the journal
 //!                     |
 //!                     no room: skipped and counted
 //! ```
@@ -9,7 +9,7 @@
 //! Nothing waits for it and nothing fails of it: it begins after the event has settled, and what
 //! cannot be written is left out. What a required leg brought into the journal is not written twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,10 +28,11 @@ use crate::ingest::callback::Clock;
 use crate::route::{Route, Then};
 
 /// How long delivered events gather until they are written together.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(50);
 
-/// Events that may be gathered, and bytes of their messages.
-const EVENTS_MAX: usize = 16_384;
+/// Events that may be gathered, and bytes of their messages: a fifth of a second at the rate of the
+/// fastest broker.
+const EVENTS_MAX: usize = 4096;
 const BYTES_MAX: usize = 8 << 20;
 
 /// Rows of one transaction, and bytes of their messages unless a single one is larger: an append
@@ -55,7 +56,7 @@ pub struct History {
 
 #[derive(Default)]
 struct Gathered {
-    events: Vec<Delivered>,
+    events: VecDeque<Delivered>,
     bytes: usize,
 }
 
@@ -109,7 +110,7 @@ impl History {
             return;
         }
         gathered.bytes += bytes;
-        gathered.events.push(delivered);
+        gathered.events.push_back(delivered);
         let is_first = gathered.events.len() == 1;
         drop(gathered);
         if is_first {
@@ -133,12 +134,12 @@ impl History {
     pub async fn flush(&self) {
         // Who drains waits for what is being written.
         let _writing = self.writing.lock().await;
-        let events = std::mem::take(&mut *self.lock()).events;
-        let mut left = events.as_slice();
-        while !left.is_empty() {
-            let (step, rest) = left.split_at(step_len(left));
-            left = rest;
-            let written = self.store.remember(step).await;
+        loop {
+            let step = self.lock().step();
+            if step.is_empty() {
+                return;
+            }
+            let written = self.store.remember(&step).await;
             let failure = written.as_ref().err();
             let is_failing = failure.is_some();
             if is_failing != self.is_failing.swap(is_failing, Ordering::Relaxed) {
@@ -160,14 +161,19 @@ impl History {
     }
 }
 
-/// How many of the first make one transaction.
-fn step_len(events: &[Delivered]) -> usize {
-    let mut bytes = 0;
-    let fitting = events.iter().take(STEP_ROWS).take_while(|delivered| {
-        bytes += delivered.event.message.len();
-        bytes <= STEP_BYTES
-    });
-    fitting.count().max(1)
+impl Gathered {
+    /// Takes what makes one transaction, the oldest first.
+    fn step(&mut self) -> Vec<Delivered> {
+        let mut bytes = 0;
+        let fitting = self.events.iter().take(STEP_ROWS).take_while(|delivered| {
+            bytes += delivered.event.message.len();
+            bytes <= STEP_BYTES
+        });
+        let rows = fitting.count().max(1).min(self.events.len());
+        let step: Vec<_> = self.events.drain(..rows).collect();
+        self.bytes -= step.iter().map(|delivered| delivered.event.message.len()).sum::<usize>();
+        step
+    }
 }
 
 impl std::fmt::Debug for History {
