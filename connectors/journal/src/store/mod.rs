@@ -7,6 +7,7 @@ mod filter;
 mod footprint;
 mod history;
 mod insert;
+mod lock;
 mod names;
 mod open;
 mod owner;

@@ -1,4 +1,4 @@
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use smol_str::SmolStr;
 
 use super::ballast::{Ballast, finds_no_room, is_full};
+use super::lock::Lock;
 use super::room::Room;
 use super::schema::{self, Found, VERSION};
 use super::settings::{PAGE_BYTES, SIZE_MAX_LEAST_BYTES};
@@ -131,7 +132,7 @@ pub(crate) struct Opened {
     /// Rows of the spool by their applications.
     pub(crate) waiting: Vec<(SmolStr, u64)>,
     pub(crate) wal: PathBuf,
-    pub(crate) lock: File,
+    pub(crate) lock: Lock,
 }
 
 /// Takes the directory and opens the journal for writing, creating what is not there.
@@ -142,7 +143,8 @@ pub(crate) fn open(settings: &Settings) -> Result<Opened, OpenError> {
     let directory = &settings.path;
     let io = |source| io_error(directory, source);
     create_directory(directory)?;
-    let lock = lock(directory)?;
+    let lock = Lock::take(directory).map_err(|error| io_error(directory, error))?;
+    let lock = lock.ok_or_else(|| OpenError::Locked(directory.to_owned()))?;
     let path = directory.join(DATABASE);
     let is_new = !path.try_exists().map_err(io)?;
     let mut ballast = Ballast::open(directory, settings.ballast_bytes).map_err(io)?;
@@ -192,21 +194,6 @@ fn create_directory(directory: &Path) -> Result<(), OpenError> {
     File::open(parent.unwrap_or(Path::new(".")))
         .and_then(|d| d.sync_all())
         .map_err(|error| io_error(directory, error))
-}
-
-/// Takes the directory for this process, until the file is closed or the process is no more.
-fn lock(directory: &Path) -> Result<File, OpenError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(directory.join("lock"))
-        .map_err(|error| io_error(directory, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(directory.to_owned())),
-        Err(TryLockError::Error(error)) => Err(io_error(directory, error)),
-    }
 }
 
 /// The inner error is a file that is not ours to write.

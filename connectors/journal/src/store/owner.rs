@@ -1,5 +1,6 @@
-use std::fs::{OpenOptions, TryLockError};
 use std::path::Path;
+
+use super::lock::Lock;
 
 /// Who has a store's directory, as far as can be seen without touching it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +19,9 @@ impl Owner {
         if !path.is_dir() {
             return Self::Missing;
         }
-        let Ok(lock) = OpenOptions::new().write(true).open(path.join("lock")) else {
-            return Self::Nobody;
-        };
-        // Given back at once, when `lock` goes.
-        match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => Self::Bridge,
-            Ok(()) | Err(TryLockError::Error(_)) => Self::Nobody,
+        match Lock::look(path) {
+            Ok(None) => Self::Bridge,
+            Ok(Some(_)) | Err(_) => Self::Nobody,
         }
     }
 }

@@ -1,4 +1,3 @@
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +9,7 @@ use super::ballast::{Ballast, finds_no_room};
 use super::counters::Counters;
 use super::history::{remember, unsynced};
 use super::insert::insert;
+use super::lock::Lock;
 use super::room::Room;
 use super::row::Row;
 use super::settings::{BATCH_ROWS_MAX, Settings};
@@ -64,8 +64,8 @@ pub(crate) struct Writer {
     pub(crate) room: Room,
     pub(crate) ballast: Ballast,
     pub(crate) wal: PathBuf,
-    /// Held as long as the writer lives; the kernel releases it if the process is killed.
-    pub(crate) lock: File,
+    /// Held as long as the writer lives.
+    pub(crate) lock: Lock,
     /// Dropped last: who waits for the end waits for this.
     pub(crate) ended: watch::Sender<()>,
 }
