@@ -1,7 +1,7 @@
 //! VOD's events of one run, in either mode, at a steady pace that can rest.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
@@ -42,7 +42,15 @@ pub struct Load {
 #[derive(Debug)]
 enum Source {
     Callbacks(Mutex<Callbacks>),
-    Queue(Vod),
+    Queue(Queue),
+}
+
+#[derive(Debug)]
+struct Queue {
+    vod: Vod,
+    /// Held while an event gets its number and its body, which go together: the oracle knows events
+    /// by them.
+    issuing: std::sync::Mutex<()>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +69,8 @@ impl Load {
         } else {
             let options =
                 Options { time_scale: TIME_SCALE, calls_per_second: None, ..Options::default() };
-            Source::Queue(Vod::start(options).await.expect("a free port for VOD"))
+            let vod = Vod::start(options).await.expect("a free port for VOD");
+            Source::Queue(Queue { vod, issuing: std::sync::Mutex::default() })
         };
         let pace = watch::Sender::new(Pace::Rests);
         Self { source: Arc::new(source), pace, task: JoinSet::new() }
@@ -71,7 +80,7 @@ impl Load {
     pub fn vod(&self) -> Option<&Vod> {
         match &*self.source {
             Source::Callbacks(_) => None,
-            Source::Queue(vod) => Some(vod),
+            Source::Queue(queue) => Some(&queue.vod),
         }
     }
 
@@ -142,8 +151,8 @@ impl Load {
     pub async fn ledger(&self, mode: Mode) -> Vec<Issued> {
         let told = match &*self.source {
             Source::Callbacks(callbacks) => callbacks.lock().await.told(mode == Mode::Ahead),
-            Source::Queue(vod) => {
-                let ledger = vod.ledger();
+            Source::Queue(queue) => {
+                let ledger = queue.vod.ledger();
                 let confirmed = ledger.entries().iter().map(|entry| entry.confirmed.is_some());
                 let told = |is| if is { Told::Acknowledged } else { Told::Nothing };
                 confirmed.map(told).collect()
@@ -172,8 +181,8 @@ impl Source {
                 let number = callbacks.count();
                 callbacks.send(body(number)).await;
             }
-            Self::Queue(vod) => {
-                vod.issue(None, body(vod.summary().issued));
+            Self::Queue(queue) => {
+                queue.issue();
             }
         }
     }
@@ -187,10 +196,10 @@ impl Source {
                 callbacks.settle().await;
                 callbacks.is_acknowledged(place)
             }
-            Self::Queue(vod) => {
-                let number = vod.issue(None, body(vod.summary().issued));
+            Self::Queue(queue) => {
+                let number = queue.issue();
                 let is_confirmed = async {
-                    while !vod.ledger().is_confirmed(number) {
+                    while !queue.vod.ledger().is_confirmed(number) {
                         sleep(PAUSE).await;
                     }
                 };
@@ -198,6 +207,18 @@ impl Source {
                 true
             }
         }
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    fn issue(&self) -> u64 {
+        let _issuing = self.issuing.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = self.vod.summary().issued;
+        let issued = self.vod.issue(None, body(number));
+        assert_eq!(issued, number, "an event with the body of another");
+        issued
     }
 }
 
@@ -217,6 +238,23 @@ mod tests {
 
     use super::*;
     use crate::oracle::payload;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn events_that_happen_at_once_have_a_number_and_a_payload_each() {
+        let (_endpoints, none) = watch::channel(Vec::new());
+        let load = Load::new(Mode::Pull, none).await;
+        let mut issuing = JoinSet::new();
+        for _ in 0..4 {
+            let source = Arc::clone(&load.source);
+            issuing.spawn(async move {
+                for _ in 0..500 {
+                    source.issue().await;
+                }
+            });
+        }
+        issuing.join_all().await;
+        assert_eq!(load.vod().unwrap().summary().issued, 2000);
+    }
 
     #[test]
     fn every_event_has_a_payload_of_its_own_with_its_file() {
