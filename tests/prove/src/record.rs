@@ -54,6 +54,10 @@ pub struct Record {
     pub drained_ms: u64,
     /// What was wrong, a clause each: none where all is well.
     pub failures: Vec<String>,
+    /// Why the run says nothing of the bridge: written into the results by hand when the fault was
+    /// found in what measures. It counts in no cell and is told for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<String>,
 }
 
 /// A cell that was not run, and why: it is told, not silently missing.
@@ -166,6 +170,7 @@ mod tests {
             unaccounted: None,
             drained_ms: 20,
             failures: vec!["1 acknowledged and lost".to_owned()],
+            set_aside: None,
         };
         let left_out = LeftOut {
             fault: Fault::BrokerKilled,

@@ -54,9 +54,10 @@ type Column = (Broker, String, String);
 
 /// The document.
 pub fn document(lines: &[Line]) -> String {
-    let (mut runs, mut left_out) = (Vec::new(), Vec::new());
+    let (mut runs, mut aside, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines {
         match line {
+            Line::Run(record) if record.set_aside.is_some() => aside.push(&**record),
             Line::Run(record) => runs.push(&**record),
             Line::LeftOut(cell) => left_out.push(cell),
         }
@@ -71,7 +72,7 @@ pub fn document(lines: &[Line]) -> String {
          official Python client, which shares no code with the bridge, reads all there is. \
          `make prove MINUTES=60` repeats it.\n\n",
     );
-    summary(&mut text, &runs);
+    summary(&mut text, &runs, aside.len() as u64);
     legend(&mut text);
     faults(&mut text);
     for mode in [Mode::Ahead, Mode::Off, Mode::Pull] {
@@ -79,11 +80,12 @@ pub fn document(lines: &[Line]) -> String {
     }
     reasons(&mut text, &left_out);
     failed(&mut text, &runs);
+    set_aside(&mut text, &aside);
     expected(&mut text);
     text
 }
 
-fn summary(text: &mut String, runs: &[&Record]) {
+fn summary(text: &mut String, runs: &[&Record], aside: u64) {
     let sum = |of: fn(&Record) -> u64| runs.iter().map(|run| of(run)).sum::<u64>();
     let hours = runs.iter().map(|run| run.took_seconds).sum::<f64>() / 3600.0;
     let commits: BTreeSet<_> = runs.iter().map(|run| run.commit.as_str()).collect();
@@ -97,6 +99,7 @@ fn summary(text: &mut String, runs: &[&Record]) {
     let failed = runs.iter().filter(|run| !run.is_well()).count();
     let rows = [
         ("Runs", format!("{}, {failed} of them failed", thousands(runs.len() as u64))),
+        ("Runs set aside, with the reason below", thousands(aside)),
         ("Events issued", thousands(sum(|run| run.verdict.issued))),
         ("Events acknowledged", thousands(sum(|run| run.verdict.acknowledged))),
         ("Acknowledged and lost", thousands(sum(|run| run.verdict.lost))),
@@ -261,6 +264,19 @@ fn failed(text: &mut String, runs: &[&Record]) {
     text.push('\n');
 }
 
+/// What these runs said stands here and nowhere else, so that nobody has to believe the reason.
+fn set_aside(text: &mut String, aside: &[&Record]) {
+    if aside.is_empty() {
+        return;
+    }
+    text.push_str("## Runs set aside\n\nThe fault was in what measures, not in the bridge.\n\n");
+    for run in aside {
+        let (said, why) = (run.failures.join("; "), run.set_aside.as_deref().unwrap_or_default());
+        writeln!(text, "- `{}` said: {said}. {why}", run.command()).expect("a String takes it");
+    }
+    text.push('\n');
+}
+
 fn expected(text: &mut String) {
     text.push_str(
         "## Losses to be expected\n\n\
@@ -322,6 +338,7 @@ mod tests {
             unaccounted: Some(0.0),
             drained_ms: 20,
             failures,
+            set_aside: None,
         }))
     }
 
@@ -349,5 +366,18 @@ mod tests {
         let text = document(&[run(Fault::None, 0), left_out]);
         assert!(text.lines().any(|line| line == "| clock-jump | - |"), "{text}");
         assert!(text.contains("- no library: `clock-jump` (nats)"));
+    }
+
+    #[test]
+    fn a_run_set_aside_counts_in_no_cell_and_is_told_with_what_it_said() {
+        let Line::Run(mut broken) = run(Fault::ProxyCut, 2) else { unreachable!("it is a run") };
+        broken.set_aside = Some("The load was wrong.".to_owned());
+        let text = document(&[run(Fault::ProxyCut, 0), Line::Run(broken)]);
+        assert!(text.contains("| Runs | 1, 0 of them failed |"), "{text}");
+        assert!(text.contains("| Runs set aside, with the reason below | 1 |"), "{text}");
+        assert!(
+            text.contains("--seed 5 --seconds 8 --rate 200 --runs 1` said: lost. The load was")
+        );
+        assert!(text.contains("| proxy-cut | 0 / 1,234"), "{text}");
     }
 }

@@ -87,6 +87,7 @@ pub async fn run(cell: Cell, seed: u64, plan: &Plan) -> (Record, String) {
         unaccounted: outcome.unaccounted,
         drained_ms: millis(outcome.drained),
         failures: outcome.failures,
+        set_aside: None,
     };
     (record, outcome.printed)
 }
