@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
-use vodbridge_core::{Event, Topic};
+use vodbridge_core::{Event, Timestamp, Topic};
 use vodbridge_journal::{Delivered, Delivery, Store};
 
 use crate::ingest::callback::Clock;
@@ -93,16 +93,21 @@ impl History {
         })
     }
 
-    /// Takes an event that every required connector of its route has acknowledged. Waits for
-    /// nothing: where there is no room, it is skipped and counted.
-    pub(crate) fn note(&self, mut event: Event, topic: Topic, route: &Route) {
+    /// What time it is.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Takes an event that every required connector of its route has acknowledged by then. Waits
+    /// for nothing: where there is no room, it is skipped and counted.
+    pub(crate) fn note(&self, mut event: Event, topic: Topic, route: &Route, at: Timestamp) {
         let Some(delivery) = self.routes.get(&route.name) else { return };
         if !self.payloads {
             (event.data, event.message) = (Bytes::new(), Bytes::new());
         }
         let bytes = event.message.len();
         let delivery = Arc::clone(delivery);
-        let delivered = Delivered { event, topic, delivery, at: (self.clock)() };
+        let delivered = Delivered { event, topic, delivery, at };
         let mut gathered = self.lock();
         if gathered.events.len() >= EVENTS_MAX || gathered.bytes + bytes > BYTES_MAX {
             drop(gathered);
@@ -211,12 +216,12 @@ mod tests {
         let normalizer = Normalizer::new("movies", None, "com.example", DataForm::Payload);
         let event = normalizer.examples().next().unwrap();
         for _ in 0..EVENTS_MAX + 3 {
-            history.note(event.clone(), Topic::new("vod.x").unwrap(), &route);
+            history.note(event.clone(), Topic::new("vod.x").unwrap(), &route, history.now());
         }
         assert_eq!(skipped.get(), 3);
         history.flush().await;
         assert_eq!(store.usage().table(Table::History).rows, EVENTS_MAX as u64);
-        history.note(event, Topic::new("vod.x").unwrap(), &route);
+        history.note(event, Topic::new("vod.x").unwrap(), &route, history.now());
         store.close().await;
         history.flush().await;
         assert_eq!(skipped.get(), 4, "what cannot be written is skipped, too");

@@ -150,6 +150,8 @@ impl Router {
             }
             Plan::Publish { to, topic, .. } => ended(self.publish(&event, to, topic, &ack).await),
         };
+        // What is stored after its caller was answered must not seem to be older.
+        let delivered_at = self.history.as_ref().map(|history| history.now());
         ack.settle(outcome, ending);
         // Best effort comes after the promise: it is tried once, when the event is delivered, so
         // that an event that comes again does not reach these legs twice.
@@ -157,8 +159,10 @@ impl Router {
             (plan, outcome != Outcome::Deferred)
         {
             self.publish_also(also, &event, &topic);
-            if let (Some(history), Outcome::Delivered) = (&self.history, outcome) {
-                history.note(event, topic, route);
+            if let (Some(history), Some(at), Outcome::Delivered) =
+                (&self.history, delivered_at, outcome)
+            {
+                history.note(event, topic, route, at);
             }
         }
     }
