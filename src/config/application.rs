@@ -107,7 +107,7 @@ pub(super) struct WrittenCallback {
     #[schemars(with = "duration::Text")]
     answer_within: Duration,
     /// What is done with an event until a broker has it. `ahead`: it is written to the journal
-    /// first, so that it survives the process; `off`: it is kept in memory only.
+    /// at once, so that it survives the process; `off`: it is kept in memory only.
     spool: Spool,
     /// The largest body that is taken; a larger one is answered with 413. No larger than the
     /// limits `in_flight_bytes` of the application and of the process and what the journal can
