@@ -240,6 +240,22 @@ impl Program {
         unaccounted(&self.get("/metrics").body)
     }
 
+    /// Events that no connector has taken yet. One of those that are kept may be under way: it
+    /// probes the broker for all, so that `waiting` alone may be one less.
+    pub(crate) fn unsettled(&self) -> f64 {
+        let scrape = self.get("/metrics").body;
+        sum(&scrape, "vodbridge_in_flight", "") + sum(&scrape, "vodbridge_waiting", "")
+    }
+
+    /// Rows of the spool.
+    pub(crate) fn spooled(&self) -> f64 {
+        let state: serde_json::Value =
+            serde_json::from_str(&self.get("/api/state").body).expect("the state is JSON");
+        let shares = state["journal"]["shares"].as_array().unwrap();
+        let spool = shares.iter().find(|share| share["name"] == "spool");
+        spool.unwrap()["rows"].as_f64().unwrap()
+    }
+
     /// A field of /proc/PID/status in KiB: VmRSS, VmHWM.
     pub(crate) fn memory_kib(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

@@ -52,7 +52,7 @@ fn what_no_connector_takes_is_kept_and_sent_on_by_the_next_process() {
     assert_eq!(said["kept"], true, "{said}");
     let report = storm(&program, 100..600);
     assert_eq!(report.answered(503), 500);
-    until(|| program.metric("vodbridge_waiting", "") == 501.0);
+    until(|| program.spooled() == 501.0);
     assert_eq!(program.unaccounted(), 0.0);
     let ready = program.get("/readyz");
     assert_eq!(ready.status, 200, "it keeps what comes: {}", ready.body);
@@ -138,8 +138,8 @@ fn a_full_spool_refuses_nothing_that_a_connector_takes() {
     let said: Value = serde_json::from_str(&reply.body).unwrap();
     assert_eq!((reply.status, &said["kept"]), (503, &Value::Bool(false)));
     // A row may be written after its callback was answered.
-    until(|| program.metric("vodbridge_in_flight", "") == 0.0);
-    let kept = program.metric("vodbridge_waiting", "");
+    until(|| program.unsettled() == program.spooled());
+    let kept = program.spooled();
     assert!(program.terminate().success());
 
     // The journal's other share takes them all, and what comes meanwhile.
