@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use vodbridge_core::{Event, KnownBy};
+use vodbridge_core::{Event, KnownBy, Timestamp};
 
 pub use flight::Receipt;
 pub(crate) use flight::{Flight, Keeping, Party};
@@ -40,6 +40,8 @@ pub struct Duplicates {
     epoch: Instant,
     window: Duration,
     entries_max: usize,
+    /// Whether events that are known by their content alone are told apart by their times.
+    by_time: bool,
     hashers: [RandomState; 2],
     state: Mutex<State>,
 }
@@ -88,11 +90,22 @@ pub struct Repeat {
 impl Duplicates {
     /// Remembers up to `entries_max` settled events for `window`.
     pub fn new(window: Duration, entries_max: usize) -> Arc<Self> {
+        Self::with(window, entries_max, false)
+    }
+
+    /// The same for events that were kept with the time of each: of one content there are as many
+    /// as there are times, and one that comes twice is suppressed like any other.
+    pub fn by_time(window: Duration, entries_max: usize) -> Arc<Self> {
+        Self::with(window, entries_max, true)
+    }
+
+    fn with(window: Duration, entries_max: usize, by_time: bool) -> Arc<Self> {
         let (settled, partial) = (Memory::new(), Memory::new());
         Arc::new(Self {
             epoch: Instant::now(),
             window,
             entries_max,
+            by_time,
             hashers: [RandomState::new(), RandomState::new()],
             state: Mutex::new(State { flights: HashMap::new(), settled, partial }),
         })
@@ -171,7 +184,7 @@ impl Duplicates {
         lead: Party,
         progress: Progress,
     ) -> Admission {
-        let by_content = event.known_by == KnownBy::Content;
+        let by_content = event.known_by == KnownBy::Content && !self.by_time;
         if by_content {
             // From here on a repetition that is expected is one of this event, not of its twin: if
             // this one is deferred, what the twin left must not suppress it.
@@ -193,7 +206,8 @@ impl Duplicates {
     }
 
     fn key(&self, event: &Event) -> Key {
-        let id = (event.id.as_str(), event.content.0);
+        let time = (self.by_time && event.known_by == KnownBy::Content).then_some(event.time);
+        let id = (event.id.as_str(), event.content.0, time.map(Timestamp::as_millis));
         self.hashers.each_ref().map(|hasher| hasher.hash_one(id))
     }
 

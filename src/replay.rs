@@ -173,7 +173,8 @@ impl Run<'_> {
         let Replayer { router, tracker, room, .. } = self.replayer;
         let mut outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
         let outlet = outlets.entry(application).or_insert_with(|| {
-            let duplicates = Duplicates::new(REMEMBERED_FOR, REMEMBERED_MAX);
+            // Every row is an occurrence of its own, also where only its content tells what it is.
+            let duplicates = Duplicates::by_time(REMEMBERED_FOR, REMEMBERED_MAX);
             Outlet::new(duplicates, Arc::clone(router), tracker.clone(), room.clone())
         });
         outlet.clone()

@@ -247,6 +247,30 @@ fn an_event_that_is_listed_twice_is_sent_again_once() {
     assert_eq!(server.messages().len(), 2);
 }
 
+/// A file may rightly be deleted, restored and deleted again: only the content tells what such an
+/// event is, and each letter is one of its own.
+#[test]
+fn letters_of_one_content_are_occurrences_and_each_goes_out_once() {
+    let server = Server::start();
+    let home = server.home("", "[{ match: { events: [Never] }, to: [out] }]");
+    let program = home.start();
+    let body = r#"{"EventType":"FileDeleted","FileDeleteEvent":{"FileIdSet":["f"]}}"#;
+    for _ in 0..2 {
+        assert_eq!(program.post(PATH, body.as_bytes()).status, 200);
+        next_millisecond();
+    }
+    assert!(program.terminate().success());
+    let url = server.nats.url();
+    home.configure(&format!("connectors: {{ out: {{ type: nats, servers: [{url:?}] }} }}"));
+    let (code, told, error) = run(&home, &["dead-letters", "replay"]);
+    assert_eq!(code, 0, "{told}{error}");
+    assert!(told.starts_with("2 dead letters replayed and removed; kept: 0"), "{told}");
+    let messages = server.messages();
+    assert_eq!(messages.len(), 2);
+    assert_ne!(messages[0].msg_id, messages[1].msg_id);
+    assert_eq!(messages[0].payload, messages[1].payload);
+}
+
 #[test]
 fn a_replayed_letter_is_no_duplicate_of_what_it_speaks_of() {
     let server = Server::start();
