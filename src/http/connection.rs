@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper::{Request, server};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 
 use super::listener::{Ending, Limits};
 use super::watch::{Watch, Watched};
@@ -24,7 +25,7 @@ const HEAD_BYTES_MAX: u32 = 64 * 1024;
 const STREAMS_MAX: u32 = 256;
 
 /// How long a request has to bring the rest of its head, or a fresh connection its first, once
-/// nothing new is taken in.
+/// nothing new is taken in or the connection was still for too long.
 const LAST_HEAD: Duration = Duration::from_secs(1);
 
 /// What TLS agreed on; in clear it is always HTTP/1.1.
@@ -50,7 +51,7 @@ pub(super) async fn serve<IO, S>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service,
 {
-    let watch = Watch::begin();
+    let watch = Watch::begin(version == Version::Http2);
     let io = TokioIo::new(Watched::new(stream, &watch));
     let requests = service_fn(|request: Request<Incoming>| {
         let busy = watch.request();
@@ -107,13 +108,18 @@ async fn drive<C, E>(
 {
     let mut connection = pin!(connection);
     let mut overdue = pin!(overdue);
-    tokio::select! {
+    let is_overdue = tokio::select! {
         biased;
         _ = connection.as_mut() => return,
-        () = overdue.as_mut() => return,
-        () = until => {}
-    }
+        () = overdue.as_mut() => true,
+        () = until => false,
+    };
     shut_down(connection.as_mut());
+    if is_overdue {
+        // A request that was sent just now is still answered, and HTTP/2 says goodbye.
+        timeout(LAST_HEAD, connection).await.ok();
+        return;
+    }
     tokio::select! {
         biased;
         _ = connection => {}

@@ -17,6 +17,9 @@ const READ_WITHIN: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Watch {
     opened: Instant,
+    /// Whether a peer between two requests says something that begins none, as in HTTP/2: it
+    /// answers pings.
+    chatters: bool,
     requests: AtomicUsize,
     /// Milliseconds after `opened` plus one at which the head of a request began; 0: none has.
     head_began: AtomicU64,
@@ -39,9 +42,10 @@ pub(super) struct Busy(Arc<Watch>);
 impl Watch {
     /// Begins as if a head had begun: a connection that says nothing has the same time as one
     /// that says half of it.
-    pub(super) fn begin() -> Arc<Self> {
+    pub(super) fn begin(chatters: bool) -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
+            chatters,
             requests: AtomicUsize::new(0),
             head_began: AtomicU64::new(1),
             idle_since: AtomicU64::new(0),
@@ -106,7 +110,8 @@ impl Watch {
     }
 
     fn saw_bytes(&self) {
-        if self.requests.load(Ordering::Relaxed) == 0
+        if !self.chatters
+            && self.requests.load(Ordering::Relaxed) == 0
             && self.head_began.load(Ordering::Relaxed) == 0
         {
             self.head_began.store(self.now_millis() + 1, Ordering::Relaxed);
@@ -199,14 +204,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_says_nothing_has_the_time_of_a_head() {
-        let watch = Watch::begin();
+        let watch = Watch::begin(false);
         assert!(!is_overdue_within(&watch, HEAD - Duration::from_secs(1)).await);
         assert!(is_overdue_within(&watch, Duration::from_secs(3)).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_under_way_is_never_overdue_and_idleness_begins_at_its_end() {
-        let watch = Watch::begin();
+        let watch = Watch::begin(false);
         let busy = watch.request();
         assert!(!is_overdue_within(&watch, IDLE * 10).await);
         drop(busy);
@@ -222,7 +227,7 @@ mod tests {
             watch.between_heads(limit).await;
             began.elapsed()
         };
-        let watch = Watch::begin();
+        let watch = Watch::begin(false);
         assert_eq!(waited(&watch).await, limit, "the first one may be on its way");
         let busy = watch.request();
         assert_eq!(waited(&watch).await, READ_WITHIN, "its answer is waited for by others");
@@ -234,8 +239,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_a_chattering_peer_says_between_requests_begins_no_head() {
+        let watch = Watch::begin(true);
+        drop(watch.request());
+        let mut stream = Watched::new(&b"ping"[..], &watch);
+        stream.read_u8().await.unwrap();
+        assert!(!is_overdue_within(&watch, IDLE - Duration::from_secs(2)).await);
+        assert!(is_overdue_within(&watch, Duration::from_secs(4)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_first_byte_of_the_next_head_shortens_the_time() {
-        let watch = Watch::begin();
+        let watch = Watch::begin(false);
         drop(watch.request());
         let mut stream = Watched::new(&b"POST"[..], &watch);
         stream.read_u8().await.unwrap();

@@ -230,7 +230,9 @@ fn senders_that_do_not_go_on_are_let_go() {
         stream.write_all(get.as_bytes()).unwrap();
         assert_eq!(reply(&mut stream).unwrap().status, 405);
     }
+    let idle = tokio::time::Instant::now();
     assert!(reply(&mut stream).is_none());
+    assert!(idle.elapsed() >= Duration::from_millis(500), "{:?}", idle.elapsed());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
@@ -37,9 +37,13 @@ fn certify(folder: &Path) -> CertificateDer<'static> {
 }
 
 fn with_tls(folder: &TempDir) -> Program {
+    with_tls_and(folder, "")
+}
+
+fn with_tls_and(folder: &TempDir, more: &str) -> Program {
     let path = folder.path().display();
     let tls = format!("tls: {{ cert_file: \"{path}/tls.crt\", key_file: \"{path}/tls.key\" }}");
-    Home::new(&format!("HTTP , {tls}\n")).start()
+    Home::new(&format!("HTTP , {tls}{more}\n")).start()
 }
 
 /// Shakes hands, trusting one certificate alone.
@@ -84,6 +88,26 @@ async fn tls_speaks_http_2_and_many_requests_share_a_connection() {
     let all = timeout(PATIENCE, tasks.join_all()).await.unwrap();
     assert!(all.into_iter().all(|status| status.unwrap() == StatusCode::OK));
     assert_eq!(program.metric("vodbridge_settled_total", "delivered"), 50.0);
+}
+
+/// Its peer answers pings meanwhile, each of which is bytes and none of which is a request.
+#[tokio::test]
+async fn an_idle_connection_of_http_2_lasts_for_idle_timeout_and_is_told_goodbye() {
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = certify(folder.path());
+    let program = with_tls_and(&folder, ", header_timeout: 200ms, idle_timeout: 2s");
+    let stream = shake_hands(program.callbacks, &trusted, b"h2").await.unwrap();
+    let (mut send, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::post(format!("https://localhost{PATH}"));
+    let request = request.body(Full::new(Bytes::from_static(EVENT))).unwrap();
+    let answer = timeout(PATIENCE, send.send_request(request)).await.unwrap().unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let idle = Instant::now();
+    // It has an end of its own only after a goodbye.
+    timeout(PATIENCE, connection).await.unwrap().unwrap().unwrap();
+    assert!(idle.elapsed() >= Duration::from_millis(1700), "{:?}", idle.elapsed());
 }
 
 #[tokio::test]
