@@ -20,6 +20,20 @@
 {{- $wrong = append $wrong (printf "ports.callback and ports.admin are both %v: give each its own." .Values.ports.admin) }}
 {{- end }}
 
+{{- if kindIs "slice" $config.routes }}
+{{- range $n, $route := $config.routes }}
+{{- range concat ($route.to | default list) ($route.also | default list) }}
+{{- if not (hasKey $connectors .) }}
+{{- $wrong = append $wrong (printf "config.routes.%d goes to the connector %s, which config.connectors does not name." $n .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $letters := (get ($config.dead_letter | default dict) "to") | default "journal" }}
+{{- if not (or (eq $letters "journal") (hasKey $connectors $letters)) }}
+{{- $wrong = append $wrong (printf "config.dead_letter.to is the connector %s, which config.connectors does not name." $letters) }}
+{{- end }}
+
 {{- if not .Values.persistence.enabled }}
 {{- range $name, $application := $applications }}
 {{- if kindIs "map" $application.callback }}
@@ -33,7 +47,6 @@
 {{- $wrong = append $wrong (printf "a route waits for the connector %s, a journal on a disk that ends with its pod, because persistence.enabled is false: enable it, or route to a broker." .) }}
 {{- end }}
 {{- end }}
-{{- $letters := (get ($config.dead_letter | default dict) "to") | default "journal" }}
 {{- $letterType := get (get $connectors $letters | default (dict "type" (ternary "journal" "" (eq $letters "journal")))) "type" }}
 {{- if or (eq $letters "journal") (eq $letterType "journal") }}
 {{- $wrong = append $wrong "dead letters would go to a journal on a disk that ends with its pod, because persistence.enabled is false: enable it, or name a broker's connector in config.dead_letter.to." }}
