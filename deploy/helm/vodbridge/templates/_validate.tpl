@@ -92,6 +92,17 @@
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
 {{- $wrong = append $wrong "httpRoute.enabled is true, but httpRoute.parentRefs names no gateway." }}
 {{- end }}
+{{- if .Values.tests.callback.enabled }}
+{{- $application := .Values.tests.callback.application | default (first $callbacks) | default "" }}
+{{- if not $callbacks }}
+{{- $wrong = append $wrong "tests.callback.enabled is true, but no application takes callbacks: there is nothing to send to." }}
+{{- else if not (has $application $callbacks) }}
+{{- $wrong = append $wrong (printf "tests.callback.application is %s, which takes no callbacks." $application) }}
+{{- end }}
+{{- if ($config.http | default dict).tls }}
+{{- $wrong = append $wrong "tests.callback.enabled sends plain HTTP, and config.http.tls is set: switch one off." }}
+{{- end }}
+{{- end }}
 {{- range $name, $application := $applications }}
 {{- if and (eq (dig "pull" "credentials" "from" "" (dict "pull" ($application.pull | default dict))) "tke_oidc") (not $values.serviceAccount.tke.roleArn) (not (hasKey $values.serviceAccount.annotations "tke.cloud.tencent.com/role-arn")) $values.serviceAccount.create }}
 {{- $wrong = append $wrong (printf "config.applications.%s.pull takes its credential from the pod's identity, but serviceAccount.tke.roleArn is not set." $name) }}
