@@ -103,35 +103,40 @@
 {{- end }}
 {{- end }}
 
-{{/* The ports of the brokers and of VOD, in JSON: { ports: [...] }. */}}
+{{/* The port of an address, or that of its scheme, or the usual one. Takes: url, usual. */}}
+{{- define "vodbridge.port" -}}
+{{- $place := regexReplaceAll "^[a-z]+://([^/@]*@)?" .url "" | regexFind "^[^/?]*" }}
+{{- $port := regexFind ":[0-9]+$" $place | trimPrefix ":" }}
+{{- $schemes := dict "amqps://" 5671 "https://" 443 "http://" 80 }}
+{{- $port | default (get $schemes (regexFind "^[a-z]+://" .url) | default .usual) }}
+{{- end }}
+
+{{/* The ports of the brokers, of VOD and of where credentials come from, in JSON: { ports: [...] }. */}}
 {{- define "vodbridge.egressPorts" -}}
 {{- $usual := dict "kafka" 9092 "rabbitmq" 5672 "nats" 4222 }}
 {{- $ports := list }}
 {{- range $name, $connector := include "vodbridge.connectors" . | fromJson }}
-{{- range concat ($connector.brokers | default list) ($connector.urls | default list) ($connector.servers | default list) (compact (list $connector.management_url $connector.monitoring_url)) }}
-{{- $place := regexReplaceAll "^[a-z]+://([^/@]*@)?" . "" | regexFind "^[^/?]*" }}
-{{- $port := regexFind ":[0-9]+$" $place | trimPrefix ":" }}
-{{- $scheme := regexFind "^[a-z]+://" . }}
-{{- if $port }}
-{{- $ports = append $ports (atoi $port) }}
-{{- else if eq $scheme "amqps://" }}
-{{- $ports = append $ports 5671 }}
-{{- else if eq $scheme "https://" }}
-{{- $ports = append $ports 443 }}
-{{- else if eq $scheme "http://" }}
-{{- $ports = append $ports 80 }}
-{{- else }}
-{{- $ports = append $ports (get $usual $connector.type) }}
-{{- end }}
+{{- $sasl := $connector.sasl | default dict }}
+{{- range concat ($connector.brokers | default list) ($connector.urls | default list) ($connector.servers | default list) (compact (list $connector.management_url $connector.monitoring_url $sasl.token_url)) }}
+{{- $ports = append $ports (include "vodbridge.port" (dict "url" . "usual" (get $usual $connector.type)) | atoi) }}
 {{- end }}
 {{- end }}
 {{- range $name, $application := include "vodbridge.applications" . | fromJson }}
 {{- if kindIs "map" $application.pull }}
+{{- $credentials := $application.pull.credentials | default dict }}
+{{- /* VOD and, for roles, STS. */}}
 {{- $ports = append $ports 443 }}
-{{- with $application.pull.endpoint }}
-{{- with regexFind ":[0-9]+" (regexReplaceAll "^[a-z]+://" . "") }}
-{{- $ports = append $ports (trimPrefix ":" . | atoi) }}
+{{- $urls := list $application.pull.endpoint $credentials.sts_endpoint }}
+{{- /* The metadata of the machine. */}}
+{{- if has ($credentials.from | default "chain") (list "chain" "cvm_role") }}
+{{- $urls = append $urls ($credentials.metadata_endpoint | default "http://metadata.tencentyun.com") }}
 {{- end }}
+{{- /* A proxy out of a Secret is not known here: networkPolicy.extraEgress. */}}
+{{- if kindIs "string" $application.pull.proxy }}
+{{- $urls = append $urls $application.pull.proxy }}
+{{- end }}
+{{- range compact $urls }}
+{{- $ports = append $ports (include "vodbridge.port" (dict "url" . "usual" 443) | atoi) }}
 {{- end }}
 {{- end }}
 {{- end }}
