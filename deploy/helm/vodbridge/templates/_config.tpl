@@ -82,11 +82,35 @@
 
 {{/* MiB of a size as the configuration (64MiB, 1GiB, 1GB) or Kubernetes (2Gi, 500M) writes it, up or down. */}}
 {{- define "vodbridge.mebibytes" -}}
-{{- $text := toString . }}
+{{- /* A plain number would be written with an exponent. */}}
+{{- $text := ternary (printf "%.0f" (float64 .)) (toString .) (kindIs "float64" .) }}
 {{- $number := regexFind "^[0-9.]+" $text | float64 }}
 {{- $unit := regexFind "[A-Za-z]+" $text | trimSuffix "B" }}
 {{- $factors := dict "" 0.00000095367 "k" 0.00095367 "K" 0.00095367 "Ki" 0.0009765625 "M" 0.95367 "Mi" 1.0 "G" 953.67 "Gi" 1024.0 "T" 953674.0 "Ti" 1048576.0 }}
 {{- mulf $number (get $factors $unit | default 1.0) | int64 }}
+{{- end }}
+
+{{/* MiB that the journal's file and its log may take. */}}
+{{- define "vodbridge.journalMebibytes" -}}
+{{- $journal := .Values.config.journal | default dict }}
+{{- add (include "vodbridge.mebibytes" ($journal.size_max | default "1GiB") | int64) (include "vodbridge.mebibytes" ($journal.wal_max | default "64MiB") | int64) }}
+{{- end }}
+
+{{/* The journal's place without a volume: a pod that outgrows the limit is evicted, so it has room for
+     what lies beside file and log, and never less than 2Gi. */}}
+{{- define "vodbridge.journalInPod" -}}
+emptyDir: { sizeLimit: {{ max 2048 (add (include "vodbridge.journalMebibytes" . | int64) 64) }}Mi }
+{{- end }}
+
+{{/* MiB that what is under way may take: the process's, and what each broker's client holds. */}}
+{{- define "vodbridge.inFlightMebibytes" -}}
+{{- $sum := include "vodbridge.mebibytes" ((.Values.config.limits | default dict).in_flight_bytes | default "256MiB") | int64 }}
+{{- range $name, $connector := include "vodbridge.connectors" . | fromJson }}
+{{- if ne $connector.type "journal" }}
+{{- $sum = add $sum (include "vodbridge.mebibytes" ($connector.in_flight_bytes | default "64MiB") | int64) }}
+{{- end }}
+{{- end }}
+{{- $sum }}
 {{- end }}
 
 {{- define "vodbridge.graceSeconds" -}}

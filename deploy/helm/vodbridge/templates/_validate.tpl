@@ -53,6 +53,13 @@
 {{- end }}
 {{- end }}
 
+{{- with dig "limits" "memory" "" (.Values.resources | default dict) }}
+{{- $held := include "vodbridge.inFlightMebibytes" $ | int64 }}
+{{- if lt (include "vodbridge.mebibytes" . | int64) $held }}
+{{- $wrong = append $wrong (printf "resources.limits.memory (%v) is less than config.limits.in_flight_bytes and the connectors' in_flight_bytes together (%d MiB): the pod would be killed under load; enlarge the one or lessen the others." . $held) }}
+{{- end }}
+{{- end }}
+
 {{- $grace := include "vodbridge.graceSeconds" . | int64 }}
 {{- $termination := include "vodbridge.terminationSeconds" . | int64 }}
 {{- if ge $grace $termination }}
@@ -64,8 +71,7 @@
 {{- end }}
 
 {{- if .Values.persistence.enabled }}
-{{- $journal := $config.journal | default dict }}
-{{- $needed := add (include "vodbridge.mebibytes" ($journal.size_max | default "1GiB") | int64) (include "vodbridge.mebibytes" ($journal.wal_max | default "64MiB") | int64) }}
+{{- $needed := include "vodbridge.journalMebibytes" . | int64 }}
 {{- if lt (include "vodbridge.mebibytes" .Values.persistence.size | int64) $needed }}
 {{- $wrong = append $wrong (printf "persistence.size (%v) is less than config.journal.size_max and wal_max together (%d MiB): enlarge the one or lessen the others." .Values.persistence.size $needed) }}
 {{- end }}
