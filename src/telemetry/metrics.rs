@@ -227,8 +227,8 @@ impl Metrics {
         );
         book.family(
             "journal_max",
-            "What a share may take; events and dead letters have theirs together, and the history \
-             yields to all",
+            "What a share may take; events and dead letters have theirs together, `events` only where \
+             they are refused when it is full (`keep: all`); the history yields to all",
             bytes(),
             &all.journal_max_bytes,
         );
@@ -434,11 +434,14 @@ impl Metrics {
         self.spans_dropped.clone()
     }
 
-    /// Says how much a share of the journal holds, and the most that it may.
-    pub fn set_journal_bytes(&self, share: &'static str, bytes: u64, most: u64) {
+    /// Says how much a share of the journal holds, and the most that it may; `None` where the
+    /// oldest makes room and nothing is refused.
+    pub fn set_journal_bytes(&self, share: &'static str, bytes: u64, most: Option<u64>) {
         let gauge = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.journal_bytes.get_or_create(&ShareLabels { share }).set(gauge(bytes));
-        self.journal_max_bytes.get_or_create(&ShareLabels { share }).set(gauge(most));
+        if let Some(most) = most {
+            self.journal_max_bytes.get_or_create(&ShareLabels { share }).set(gauge(most));
+        }
     }
 
     /// Says how often an operation of the journal has failed since it was opened.
