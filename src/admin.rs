@@ -34,7 +34,7 @@ use crate::ingest::pull::Puller;
 use crate::ingest::spool::Spool;
 use crate::outlet::Outlet;
 use crate::telemetry::metrics::{Intake, Metrics};
-use vodbridge_journal::{Store, Table};
+use vodbridge_journal::{Keep, Store, Table};
 
 /// What the port can see.
 #[derive(Clone, Debug)]
@@ -130,13 +130,14 @@ impl View {
         let usage = self.store.usage();
         for table in Table::ALL {
             let most = match table {
-                Table::Events | Table::DeadLetters => usage.share_max_bytes,
-                Table::Spool => usage.spool_max_bytes,
-                Table::History => usage.history_max_bytes,
+                Table::Events if self.store.keep() == Keep::Newest => None,
+                Table::Events | Table::DeadLetters => Some(usage.share_max_bytes),
+                Table::Spool => Some(usage.spool_max_bytes),
+                Table::History => Some(usage.history_max_bytes),
             };
             self.metrics.set_journal_bytes(table.name(), usage.table(table).bytes, most);
         }
-        self.metrics.set_journal_bytes("wal", usage.wal_bytes, usage.wal_max_bytes);
+        self.metrics.set_journal_bytes("wal", usage.wal_bytes, Some(usage.wal_max_bytes));
         for (operation, total) in self.store.failures().each() {
             self.metrics.set_journal_errors(operation, total);
         }

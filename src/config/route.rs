@@ -58,7 +58,7 @@ pub enum Key {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Route")]
 pub(super) struct WrittenRoute {
-    /// The route's name in logs and metrics. Default: `route-` and its number, from 1.
+    /// The route's name in logs, listings and `explain`. Default: `route-` and its number, from 1.
     name: Option<String>,
     /// Which events take this route, unless an earlier route takes them. Default: all.
     #[serde(rename = "match")]

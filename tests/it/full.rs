@@ -35,6 +35,9 @@ fn a_journal_at_its_limit_answers_503_and_goes_on_when_there_is_room() {
     assert!(filling.confirmed().count() > 1000, "the journal took nothing");
     assert!(filling.answered(503) > 0, "the limit was never reached");
     assert_kept(&home, &[&filling]);
+    let (has, most) = ("vodbridge_journal_bytes", "vodbridge_journal_max_bytes");
+    let events = r#"share="events""#;
+    assert!(program.metric(has, events) > 0.8 * program.metric(most, events), "an alert asks this");
     assert_eq!(program.unaccounted(), 0.0);
     assert!(program.terminate().success());
 
@@ -56,6 +59,11 @@ fn a_journal_at_its_limit_answers_503_and_goes_on_when_there_is_room() {
     assert_eq!(newest.confirmed().count(), 30_000, "{newest:?}");
     let last = storm(&program, 60_000..60_500);
     assert_kept(&home, &[&last]);
+    assert!(program.metric(has, events) > 0.0);
+    assert!(
+        !program.get("/metrics").body.contains(&format!("{most}{{{events}}}")),
+        "full is as it should be"
+    );
     assert!(program.terminate().success());
 }
 

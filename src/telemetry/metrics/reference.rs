@@ -88,10 +88,7 @@ pub fn markdown() -> String {
     for Row { name, kind, unit, labels, help } in rows(&Metrics::register(true).encode()) {
         let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
         let cells = [format!("`{name}`"), kind, unit, labels.join(", "), help];
-        for cell in cells.iter().filter(|cell| !cell.is_empty()) {
-            write!(out, "| {cell} ").expect("writing to a String cannot fail");
-        }
-        out += "|\n";
+        writeln!(out, "| {} |", cells.join(" | ")).expect("writing to a String cannot fail");
     }
     out += "\n| label | says |\n| --- | --- |\n";
     for (label, help) in LABELS {
@@ -159,6 +156,18 @@ mod tests {
             rows.iter().flat_map(|row| &row.labels).map(String::as_str).collect();
         let explained: Vec<_> = LABELS.iter().map(|(label, _)| *label).collect();
         assert_eq!(explained, used.into_iter().collect::<Vec<_>>(), "in the order of the alphabet");
+    }
+
+    #[test]
+    fn every_row_of_a_table_has_the_cells_of_its_head() {
+        let document = markdown();
+        let mut tables = document.split("\n\n").filter(|part| part.starts_with('|'));
+        for columns in [5, 2] {
+            let table = tables.next().expect("there are two tables");
+            for row in table.lines() {
+                assert_eq!(row.matches('|').count(), columns + 1, "{row}");
+            }
+        }
     }
 
     #[test]

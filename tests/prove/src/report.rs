@@ -116,7 +116,11 @@ fn summary(text: &mut String, runs: &[&Record], aside: u64) {
     for (name, value) in rows {
         writeln!(text, "| {name} | {value} |").expect("a String takes it");
     }
-    text.push('\n');
+    text.push_str(
+        "\nA commit is the tree that a run began with; `-dirty` says that it had changes that were in no \
+         commit yet. One that this repository does not have is of a tree that was later committed \
+         anew, under another name: its runs cannot be repeated from it.\n\n",
+    );
 }
 
 fn legend(text: &mut String) {

@@ -320,7 +320,8 @@ impl Store {
         }
     }
 
-    pub(crate) fn keep(&self) -> Keep {
+    /// What happens when events and dead letters fill their share.
+    pub fn keep(&self) -> Keep {
         self.shared.retention().keep
     }
 

@@ -82,11 +82,35 @@
 
 {{/* MiB of a size as the configuration (64MiB, 1GiB, 1GB) or Kubernetes (2Gi, 500M) writes it, up or down. */}}
 {{- define "vodbridge.mebibytes" -}}
-{{- $text := toString . }}
+{{- /* A plain number would be written with an exponent. */}}
+{{- $text := ternary (printf "%.0f" (float64 .)) (toString .) (kindIs "float64" .) }}
 {{- $number := regexFind "^[0-9.]+" $text | float64 }}
 {{- $unit := regexFind "[A-Za-z]+" $text | trimSuffix "B" }}
 {{- $factors := dict "" 0.00000095367 "k" 0.00095367 "K" 0.00095367 "Ki" 0.0009765625 "M" 0.95367 "Mi" 1.0 "G" 953.67 "Gi" 1024.0 "T" 953674.0 "Ti" 1048576.0 }}
 {{- mulf $number (get $factors $unit | default 1.0) | int64 }}
+{{- end }}
+
+{{/* MiB that the journal's file and its log may take. */}}
+{{- define "vodbridge.journalMebibytes" -}}
+{{- $journal := .Values.config.journal | default dict }}
+{{- add (include "vodbridge.mebibytes" ($journal.size_max | default "1GiB") | int64) (include "vodbridge.mebibytes" ($journal.wal_max | default "64MiB") | int64) }}
+{{- end }}
+
+{{/* The journal's place without a volume: a pod that outgrows the limit is evicted, so it has room for
+     what lies beside file and log, and never less than 2Gi. */}}
+{{- define "vodbridge.journalInPod" -}}
+emptyDir: { sizeLimit: {{ max 2048 (add (include "vodbridge.journalMebibytes" . | int64) 64) }}Mi }
+{{- end }}
+
+{{/* MiB that what is under way may take: the process's, and what each broker's client holds. */}}
+{{- define "vodbridge.inFlightMebibytes" -}}
+{{- $sum := include "vodbridge.mebibytes" ((.Values.config.limits | default dict).in_flight_bytes | default "256MiB") | int64 }}
+{{- range $name, $connector := include "vodbridge.connectors" . | fromJson }}
+{{- if ne $connector.type "journal" }}
+{{- $sum = add $sum (include "vodbridge.mebibytes" ($connector.in_flight_bytes | default "64MiB") | int64) }}
+{{- end }}
+{{- end }}
+{{- $sum }}
 {{- end }}
 
 {{- define "vodbridge.graceSeconds" -}}
@@ -103,35 +127,40 @@
 {{- end }}
 {{- end }}
 
-{{/* The ports of the brokers and of VOD, in JSON: { ports: [...] }. */}}
+{{/* The port of an address, or that of its scheme, or the usual one. Takes: url, usual. */}}
+{{- define "vodbridge.port" -}}
+{{- $place := regexReplaceAll "^[a-z]+://([^/@]*@)?" .url "" | regexFind "^[^/?]*" }}
+{{- $port := regexFind ":[0-9]+$" $place | trimPrefix ":" }}
+{{- $schemes := dict "amqps://" 5671 "https://" 443 "http://" 80 }}
+{{- $port | default (get $schemes (regexFind "^[a-z]+://" .url) | default .usual) }}
+{{- end }}
+
+{{/* The ports of the brokers, of VOD and of where credentials come from, in JSON: { ports: [...] }. */}}
 {{- define "vodbridge.egressPorts" -}}
 {{- $usual := dict "kafka" 9092 "rabbitmq" 5672 "nats" 4222 }}
 {{- $ports := list }}
 {{- range $name, $connector := include "vodbridge.connectors" . | fromJson }}
-{{- range concat ($connector.brokers | default list) ($connector.urls | default list) ($connector.servers | default list) (compact (list $connector.management_url $connector.monitoring_url)) }}
-{{- $place := regexReplaceAll "^[a-z]+://([^/@]*@)?" . "" | regexFind "^[^/?]*" }}
-{{- $port := regexFind ":[0-9]+$" $place | trimPrefix ":" }}
-{{- $scheme := regexFind "^[a-z]+://" . }}
-{{- if $port }}
-{{- $ports = append $ports (atoi $port) }}
-{{- else if eq $scheme "amqps://" }}
-{{- $ports = append $ports 5671 }}
-{{- else if eq $scheme "https://" }}
-{{- $ports = append $ports 443 }}
-{{- else if eq $scheme "http://" }}
-{{- $ports = append $ports 80 }}
-{{- else }}
-{{- $ports = append $ports (get $usual $connector.type) }}
-{{- end }}
+{{- $sasl := $connector.sasl | default dict }}
+{{- range concat ($connector.brokers | default list) ($connector.urls | default list) ($connector.servers | default list) (compact (list $connector.management_url $connector.monitoring_url $sasl.token_url)) }}
+{{- $ports = append $ports (include "vodbridge.port" (dict "url" . "usual" (get $usual $connector.type)) | atoi) }}
 {{- end }}
 {{- end }}
 {{- range $name, $application := include "vodbridge.applications" . | fromJson }}
 {{- if kindIs "map" $application.pull }}
+{{- $credentials := $application.pull.credentials | default dict }}
+{{- /* VOD and, for roles, STS. */}}
 {{- $ports = append $ports 443 }}
-{{- with $application.pull.endpoint }}
-{{- with regexFind ":[0-9]+" (regexReplaceAll "^[a-z]+://" . "") }}
-{{- $ports = append $ports (trimPrefix ":" . | atoi) }}
+{{- $urls := list $application.pull.endpoint $credentials.sts_endpoint }}
+{{- /* The metadata of the machine. */}}
+{{- if has ($credentials.from | default "chain") (list "chain" "cvm_role") }}
+{{- $urls = append $urls ($credentials.metadata_endpoint | default "http://metadata.tencentyun.com") }}
 {{- end }}
+{{- /* A proxy out of a Secret is not known here: networkPolicy.extraEgress. */}}
+{{- if kindIs "string" $application.pull.proxy }}
+{{- $urls = append $urls $application.pull.proxy }}
+{{- end }}
+{{- range compact $urls }}
+{{- $ports = append $ports (include "vodbridge.port" (dict "url" . "usual" 443) | atoi) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -20,6 +20,20 @@
 {{- $wrong = append $wrong (printf "ports.callback and ports.admin are both %v: give each its own." .Values.ports.admin) }}
 {{- end }}
 
+{{- if kindIs "slice" $config.routes }}
+{{- range $n, $route := $config.routes }}
+{{- range concat ($route.to | default list) ($route.also | default list) }}
+{{- if not (hasKey $connectors .) }}
+{{- $wrong = append $wrong (printf "config.routes.%d goes to the connector %s, which config.connectors does not name." $n .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $letters := (get ($config.dead_letter | default dict) "to") | default "journal" }}
+{{- if not (or (eq $letters "journal") (hasKey $connectors $letters)) }}
+{{- $wrong = append $wrong (printf "config.dead_letter.to is the connector %s, which config.connectors does not name." $letters) }}
+{{- end }}
+
 {{- if not .Values.persistence.enabled }}
 {{- range $name, $application := $applications }}
 {{- if kindIs "map" $application.callback }}
@@ -33,10 +47,16 @@
 {{- $wrong = append $wrong (printf "a route waits for the connector %s, a journal on a disk that ends with its pod, because persistence.enabled is false: enable it, or route to a broker." .) }}
 {{- end }}
 {{- end }}
-{{- $letters := (get ($config.dead_letter | default dict) "to") | default "journal" }}
 {{- $letterType := get (get $connectors $letters | default (dict "type" (ternary "journal" "" (eq $letters "journal")))) "type" }}
 {{- if or (eq $letters "journal") (eq $letterType "journal") }}
 {{- $wrong = append $wrong "dead letters would go to a journal on a disk that ends with its pod, because persistence.enabled is false: enable it, or name a broker's connector in config.dead_letter.to." }}
+{{- end }}
+{{- end }}
+
+{{- with dig "limits" "memory" "" (.Values.resources | default dict) }}
+{{- $held := include "vodbridge.inFlightMebibytes" $ | int64 }}
+{{- if lt (include "vodbridge.mebibytes" . | int64) $held }}
+{{- $wrong = append $wrong (printf "resources.limits.memory (%v) is less than config.limits.in_flight_bytes and the connectors' in_flight_bytes together (%d MiB): the pod would be killed under load; enlarge the one or lessen the others." . $held) }}
 {{- end }}
 {{- end }}
 
@@ -51,8 +71,7 @@
 {{- end }}
 
 {{- if .Values.persistence.enabled }}
-{{- $journal := $config.journal | default dict }}
-{{- $needed := add (include "vodbridge.mebibytes" ($journal.size_max | default "1GiB") | int64) (include "vodbridge.mebibytes" ($journal.wal_max | default "64MiB") | int64) }}
+{{- $needed := include "vodbridge.journalMebibytes" . | int64 }}
 {{- if lt (include "vodbridge.mebibytes" .Values.persistence.size | int64) $needed }}
 {{- $wrong = append $wrong (printf "persistence.size (%v) is less than config.journal.size_max and wal_max together (%d MiB): enlarge the one or lessen the others." .Values.persistence.size $needed) }}
 {{- end }}
@@ -78,6 +97,17 @@
 {{- end }}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
 {{- $wrong = append $wrong "httpRoute.enabled is true, but httpRoute.parentRefs names no gateway." }}
+{{- end }}
+{{- if .Values.tests.callback.enabled }}
+{{- $application := .Values.tests.callback.application | default (first $callbacks) | default "" }}
+{{- if not $callbacks }}
+{{- $wrong = append $wrong "tests.callback.enabled is true, but no application takes callbacks: there is nothing to send to." }}
+{{- else if not (has $application $callbacks) }}
+{{- $wrong = append $wrong (printf "tests.callback.application is %s, which takes no callbacks." $application) }}
+{{- end }}
+{{- if ($config.http | default dict).tls }}
+{{- $wrong = append $wrong "tests.callback.enabled sends plain HTTP, and config.http.tls is set: switch one off." }}
+{{- end }}
 {{- end }}
 {{- range $name, $application := $applications }}
 {{- if and (eq (dig "pull" "credentials" "from" "" (dict "pull" ($application.pull | default dict))) "tke_oidc") (not $values.serviceAccount.tke.roleArn) (not (hasKey $values.serviceAccount.annotations "tke.cloud.tencent.com/role-arn")) $values.serviceAccount.create }}
