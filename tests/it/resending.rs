@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use vodbridge::delivery::Outcome;
+use vodbridge_core::Topic;
 
-use crate::support::{Answer, Bridge, Setup, Spooled, event, known_by_content, of_type, topic};
+use crate::support::{
+    Answer, Bridge, Fake, Log, Setup, Spooled, event, known_by_content, of_type, topic,
+};
 
 fn to(connectors: usize) -> Setup {
     Setup { connectors, ..Setup::default() }
@@ -220,13 +223,60 @@ async fn the_oldest_goes_first() {
 }
 
 #[tokio::test]
-async fn a_refused_event_waits_until_its_dead_letter_is_taken() {
+async fn refused_events_wait_until_their_dead_letters_are_taken_and_are_seldom_tried_meanwhile() {
     let spooled = Spooled::new(to(1));
     let Bridge { connectors, letter_box, .. } = &spooled.bridge;
+    connectors[0].usually(Answer::Refused);
     letter_box.usually(Answer::Topology);
-    connectors[0].first("refused", &[Answer::Refused; 100]);
-    assert_eq!(spooled.outcome(event("refused")).await, (Outcome::Deferred, true));
+    letter_box.has_topic(&letters_topic(), false);
+    let log = Log::capture();
+    for n in 0..20 {
+        assert_eq!(spooled.outcome(event(&n.to_string())).await, (Outcome::Deferred, true));
+    }
+    until_probed(&spooled, 3).await;
+    // One of them keeps probing for the letters, the others come back at once.
+    let attempts = connectors[0].attempts_on(&topic("NewFileUpload"));
+    assert!(attempts < 20 * 12, "{attempts} attempts in two to six seconds");
+    assert_eq!(log.count(&["WARN", "dead-lettered"]), 0);
     letter_box.usually(Answer::Taken);
+    letter_box.has_topic(&letters_topic(), true);
     spooled.until_settled().await;
-    assert_eq!(letter_box.all_taken().len(), 1);
+    assert_eq!(letter_box.all_taken().len(), 20);
+    assert_eq!(log.count(&["WARN", "dead-lettered", "scripted refusal"]), 20);
+}
+
+#[tokio::test]
+async fn overdue_events_are_passed_over_until_their_dead_letters_are_taken() {
+    let spooled = Spooled::new(Setup { overdue_after: Duration::ZERO, ..to(1) });
+    let Bridge { connectors, letter_box, .. } = &spooled.bridge;
+    connectors[0].usually(Answer::Topology);
+    connectors[0].has_topic(&topic("NewFileUpload"), false);
+    letter_box.usually(Answer::Topology);
+    letter_box.has_topic(&letters_topic(), false);
+    let log = Log::capture();
+    for n in 0..20 {
+        assert_eq!(spooled.outcome(event(&n.to_string())).await, (Outcome::Deferred, true));
+    }
+    // One of them may go on probing for the letters.
+    spooled.until(|bridge| bridge.scrape().sum("waiting", &[]) >= 19).await;
+    let before = log.count(&["not dead-lettered yet"]);
+    until_probed(&spooled, 3).await;
+    let in_vain = log.count(&["not dead-lettered yet"]) - before;
+    assert!(in_vain < 10, "{in_vain} were sent in vain");
+    letter_box.usually(Answer::Taken);
+    letter_box.has_topic(&letters_topic(), true);
+    spooled.until_settled().await;
+    assert_eq!(letter_box.all_taken().len(), 20);
+}
+
+fn letters_topic() -> Topic {
+    Topic::new("vod.dead-letter").unwrap()
+}
+
+/// Waits until the dead letters were probed so often, by an event or by a check: longer each time,
+/// so that three times take seconds.
+async fn until_probed(spooled: &Spooled, times: usize) {
+    let probes = |letter_box: &Fake| letter_box.checks() + letter_box.attempts_on(&letters_topic());
+    let until = probes(&spooled.bridge.letter_box) + times;
+    spooled.until(|bridge| probes(&bridge.letter_box) >= until).await;
 }

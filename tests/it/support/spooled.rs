@@ -62,7 +62,7 @@ impl Spooled {
         };
         tasks.spawn(resender.run(stop.clone()));
         tasks.spawn(Arc::clone(&spool).write(stop.clone()));
-        for target in &bridge.targets {
+        for target in bridge.targets.iter().chain(bridge.router.letters().targets()) {
             tasks.spawn(Arc::clone(target).probe(stop.clone()));
         }
         Self { bridge, store, spool, home, stop, tasks }
