@@ -1,7 +1,9 @@
 //! What is kept is sent on until it has settled: between fakes, over a real store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use vodbridge::delivery::Outcome;
 use vodbridge_core::Topic;
 
@@ -158,6 +160,25 @@ async fn without_room_an_event_is_kept_and_its_turn_comes() {
     for receipt in under_way {
         assert_eq!(receipt.outcome().await, Outcome::Delivered);
     }
+}
+
+#[tokio::test]
+async fn what_a_disk_that_hangs_holds_counts_until_it_is_written() {
+    let spooled = Spooled::new(Setup { room_events: 1, ..to(1) });
+    let connector = &spooled.bridge.connectors[0];
+    // Takes all the room until the other is sent on without its row.
+    connector.first("first", &[Answer::TakenAfter(Duration::from_millis(1500))]);
+    let first = spooled.bridge.send(event("first")).await;
+    let process_room = Arc::new(Semaphore::new(1000));
+    let bytes = Arc::clone(&process_room).acquire_many_owned(600).await.unwrap();
+    let disk = spooled.hang_disk();
+    let receipt = spooled.take_counted(event("a"), bytes);
+    assert_eq!(receipt.outcome().await, Outcome::Delivered);
+    assert_eq!((first.outcome().await, receipt.is_kept()), (Outcome::Delivered, false));
+    assert_eq!(process_room.available_permits(), 400, "the writer still holds it");
+    drop(disk);
+    spooled.until(|_| process_room.available_permits() == 1000).await;
+    spooled.until_settled().await;
 }
 
 #[tokio::test]
