@@ -290,6 +290,34 @@ async fn overdue_events_are_passed_over_until_their_dead_letters_are_taken() {
     assert_eq!(letter_box.all_taken().len(), 20);
 }
 
+#[tokio::test]
+async fn a_row_whose_body_cannot_be_read_is_told_once_and_holds_up_no_others() {
+    let spooled = Spooled::new(to(1));
+    spooled.bridge.connectors[0].usually(Answer::Topology);
+    for id in ["damaged", "good"] {
+        assert_eq!(spooled.outcome(event(id)).await, (Outcome::Deferred, true));
+    }
+    let home = spooled.end(true).await;
+    let journal = rusqlite::Connection::open(home.path().join("journal/journal.db")).unwrap();
+    let damage = "UPDATE spool SET body = x'' WHERE seq = (SELECT min(seq) FROM spool)";
+    assert_eq!(journal.execute(damage, []).unwrap(), 1);
+    journal.close().unwrap();
+
+    let log = Log::capture();
+    let next = Spooled::over(home, to(1));
+    let connector = &next.bridge.connectors[0];
+    next.until(|_| connector.taken("good") == 1).await;
+    // Further rounds, each of which would look at it again.
+    for id in ["b", "c"] {
+        connector.first(id, &[Answer::Topology]);
+        next.outcome(event(id)).await;
+        next.until(|_| connector.taken(id) == 1).await;
+    }
+    assert_eq!(log.count(&["ERROR", "row=1"]), 1);
+    assert_eq!(log.count(&["row=1"]), 1);
+    assert_eq!(connector.taken("damaged"), 0);
+}
+
 fn letters_topic() -> Topic {
     Topic::new("vod.dead-letter").unwrap()
 }

@@ -10,9 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use vodbridge_core::{Event, Topic};
-use vodbridge_journal::{Found, Letter, Seq, Spooled, Waiting};
+use vodbridge_journal::{Done, Found, Letter, Seq, Spooled, Waiting};
 
 use super::{Row, Spool, lock};
 use crate::delivery::{Outcome, Purpose};
@@ -165,9 +165,7 @@ impl Work {
             let found = self.look(Seq::new(next.get() - 1)).await?;
             self.forget_gaps(next, &found);
             for seq in &found.damaged {
-                if lock(&waiting.rows).remove(*seq) {
-                    error!(row = seq.get(), "a row of the spool is damaged; it stays where it is");
-                }
+                self.pass_damaged(*seq);
             }
             at = found.last.unwrap_or(Seq::new(u64::MAX));
             let mut chunk = Vec::new();
@@ -197,6 +195,13 @@ impl Work {
         Ok(round)
     }
 
+    /// What cannot be read is not looked at again by this process.
+    fn pass_damaged(&self, seq: Seq) {
+        if lock(&self.resender.spool.applications[self.place].rows).remove(seq) {
+            error!(row = seq.get(), "a row of the spool is damaged; it stays where it is");
+        }
+    }
+
     /// Where an event waits for a topic that takes nothing; `None` if it can go on.
     fn obstacle(&self, waiting: &Waiting, done: Progress) -> Option<Vec<(usize, Topic)>> {
         if waiting.letter.is_some() || waiting.done.panics >= PANICS_MAX {
@@ -216,6 +221,10 @@ impl Work {
         let mut room = room.map_err(|closed| closed.to_string())?;
         let mut sent = 0;
         for (seq, done, letter, event) in self.read(chunk).await? {
+            let Some(event) = event else {
+                self.pass_damaged(seq);
+                continue;
+            };
             let share = room.split(event.message.len().min(room.num_permits()));
             let purpose = match letter {
                 Some(Letter { reason, detail }) => Purpose::DeadLetter { reason, detail },
@@ -315,16 +324,14 @@ impl Work {
     async fn read(
         &mut self,
         chunk: Vec<Waiting>,
-    ) -> Result<Vec<(Seq, vodbridge_journal::Done, Option<Letter>, Event)>, String> {
+    ) -> Result<Vec<(Seq, Done, Option<Letter>, Option<Event>)>, String> {
         self.with_reader(move |reader| {
             let mut events = Vec::with_capacity(chunk.len());
             for mut waiting in chunk {
                 let seq = waiting.seq;
                 let (done, letter) = (std::mem::take(&mut waiting.done), waiting.letter.take());
-                match reader.complete(waiting).map_err(|e| Chain(&e).to_string())? {
-                    Some(event) => events.push((seq, done, letter, event)),
-                    None => warn!(row = seq.get(), "a row of the spool has no body"),
-                }
+                let event = reader.complete(waiting).map_err(|e| Chain(&e).to_string())?;
+                events.push((seq, done, letter, event));
             }
             Ok(events)
         })
