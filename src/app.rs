@@ -200,7 +200,13 @@ impl App {
         let drain = async {
             sleep(self.drain_delay).await;
             take_in.cancel();
-            join(&mut sources).await;
+            let within = self.grace.saturating_sub(self.drain_delay) * 5 / 6;
+            if timeout(within, join(&mut sources)).await.is_err() {
+                // A caller who sends his body byte by byte must not take the time that is needed to
+                // write and close what is settled. Nobody is told that this one has come.
+                warn!("what has come only in part is dropped");
+                sources.shutdown().await;
+            }
             core.close().await;
         };
         tokio::select! {
