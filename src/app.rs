@@ -3,7 +3,8 @@
 //! ```text
 //! Config --build--> App --run(signals)--> Drained
 //!
-//! stop:  readiness red, answers close their connections -> drain_delay -> sources take in nothing
+//! stop at a signal, or when a task has ended that nobody told to:
+//!        readiness red, answers close their connections -> drain_delay -> sources take in nothing
 //!        new -> routes settle what they hold -> connectors close -> journal closes
 //!                                                            all of it inside `grace`
 //! ```
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -90,6 +91,8 @@ pub struct Drained {
     /// Events that were owed an answer at the end and are kept nowhere; what was pulled is still
     /// in VOD's queue.
     pub owed: usize,
+    /// A task had ended that nobody told to, and that was why.
+    pub failed: bool,
 }
 
 // === impl App ===
@@ -166,7 +169,8 @@ impl App {
     }
 
     /// Runs until the first signal, then drains; a second signal, or the end of `grace`, ends it
-    /// with whatever is owed.
+    /// with whatever is owed. A task that ends by itself is as good as a signal: without it the
+    /// bridge would go on as if all were well.
     pub async fn run(self, signals: impl Stream<Item = ()>) -> Drained {
         let Self { mut core, sources: Sources { callbacks, pullers, .. }, .. } = self;
         let (admin_listener, admin) = self.admin;
@@ -189,14 +193,20 @@ impl App {
         core.start(&mut sources, &take_in, &mut workers, &work);
 
         let mut signals = pin!(signals);
-        signals.next().await;
+        let failed = until_stop(&mut signals, &mut sources, &mut workers).await;
         view.draining.store(true, Ordering::Relaxed);
         leave.cancel();
         info!(grace = %humantime::format_duration(self.grace), "draining");
         let drain = async {
             sleep(self.drain_delay).await;
             take_in.cancel();
-            join(&mut sources).await;
+            let within = self.grace.saturating_sub(self.drain_delay) * 5 / 6;
+            if timeout(within, join(&mut sources)).await.is_err() {
+                // A caller who sends his body byte by byte must not take the time that is needed to
+                // write and close what is settled. Nobody is told that this one has come.
+                warn!("what has come only in part is dropped");
+                sources.shutdown().await;
+            }
             core.close().await;
         };
         tokio::select! {
@@ -207,7 +217,7 @@ impl App {
             () = second(signals) => warn!("a second signal"),
         }
         work.cancel();
-        Drained { owed: core.owed() }
+        Drained { owed: core.owed(), failed }
     }
 }
 
@@ -247,6 +257,33 @@ pub fn normalizer(config: &Config, name: &Name, application: &Application) -> No
     Normalizer::new(name.as_str(), sub_app_id, &config.cloudevents.type_prefix, data)
 }
 
+/// Waits for a signal, or for the end of a task that nobody told to end; true if it was that.
+async fn until_stop(
+    mut signals: impl Stream<Item = ()> + Unpin,
+    sources: &mut JoinSet<()>,
+    workers: &mut JoinSet<()>,
+) -> bool {
+    let ended = tokio::select! {
+        biased;
+        _ = signals.next() => return false,
+        ended = next_end(sources) => ended,
+        ended = next_end(workers) => ended,
+    };
+    match ended {
+        Ok(()) => error!("a task has ended that nobody told to: the bridge stops"),
+        Err(error) => error!(%error, "a task has ended badly: the bridge stops"),
+    }
+    true
+}
+
+/// How the next task ends; never where there is none. Cancel safe.
+async fn next_end(tasks: &mut JoinSet<()>) -> Result<(), JoinError> {
+    match tasks.join_next().await {
+        Some(ended) => ended,
+        None => std::future::pending().await,
+    }
+}
+
 /// Resolves at a signal; never when there can be none any more.
 async fn second(mut signals: impl Stream<Item = ()> + Unpin) {
     if signals.next().await.is_none() {
@@ -260,5 +297,63 @@ async fn join(tasks: &mut JoinSet<()>) {
         if let Err(error) = ended {
             error!(%error, "a task ended badly");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use futures_util::stream;
+    use vodbridge_core::Timestamp;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn tasks(task: impl Future<Output = ()> + Send + 'static) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(pending());
+        tasks.spawn(task);
+        tasks
+    }
+
+    async fn panics() {
+        std::panic::resume_unwind(Box::new("scripted"))
+    }
+
+    #[tokio::test]
+    async fn a_signal_stops_it_and_so_does_a_task_that_ends() {
+        let cases = [
+            (tasks(pending()), tasks(pending()), None),
+            (tasks(ready(())), tasks(pending()), Some(true)),
+            (tasks(panics()), tasks(pending()), Some(true)),
+            (tasks(pending()), tasks(ready(())), Some(true)),
+            (tasks(pending()), tasks(panics()), Some(true)),
+            (JoinSet::new(), JoinSet::new(), None),
+        ];
+        for (n, (mut sources, mut workers, expected)) in cases.into_iter().enumerate() {
+            let mut stop = pin!(until_stop(stream::pending(), &mut sources, &mut workers));
+            let within = if expected.is_some() { PATIENCE } else { Duration::from_millis(20) };
+            assert_eq!(timeout(within, &mut stop).await.ok(), expected, "case {n}");
+        }
+        let (mut sources, mut workers) = (tasks(pending()), tasks(pending()));
+        let signals = stream::iter([()]);
+        assert!(!until_stop(signals, &mut sources, &mut workers).await);
+    }
+
+    #[tokio::test]
+    async fn a_bridge_without_one_of_its_tasks_ends_in_order_and_says_so() {
+        let home = tempfile::tempdir().unwrap();
+        let listen = "{ listen: \"127.0.0.1:0\" }";
+        let journal = home.path().join("journal");
+        let yaml = format!("http: {listen}\nadmin: {listen}\njournal: {{ path: {journal:?} }}\n");
+        let config = Config::from_yaml(&yaml).unwrap();
+        let clock = Arc::new(|| Timestamp::from_millis(1_767_226_200_123));
+        let mut app = App::build(&config, clock).await.unwrap();
+        // It has no place in the spool, and panics when it looks for it.
+        app.core.resenders[0].application = "nobody".into();
+        let ended = timeout(PATIENCE, app.run(stream::pending())).await;
+        assert_eq!(ended, Ok(Drained { owed: 0, failed: true }));
     }
 }

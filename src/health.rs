@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use vodbridge_core::{Cause, ClientStats, Durability, Fault, Survives, Topic, Unavailable};
@@ -158,11 +158,7 @@ impl Health {
 
     /// Asks once; true if there was an answer.
     async fn ask(&self, topics: &[Topic], within: Duration, metrics: &Metrics) -> bool {
-        let answer = timeout(within, self.target.check(topics)).await;
-        let answer = answer.unwrap_or_else(|_| {
-            let within = humantime::format_duration(within);
-            Err(Unavailable::outage(format!("no answer to a check within {within}")))
-        });
+        let answer = self.target.check_within(topics, within).await;
         self.target.set_up(answer.is_ok());
         match answer {
             Ok(answers) => {
@@ -276,4 +272,69 @@ pub fn survives(durability: &Durability) -> Value {
         out.insert(fault.name().to_owned(), one);
     }
     Value::Object(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::resume_unwind;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use async_trait::async_trait;
+    use tokio::task::JoinSet;
+    use tokio::time::{sleep, timeout};
+    use vodbridge_core::{Connector, Event, PublishError};
+
+    use super::*;
+    use crate::route::Demand;
+
+    /// A connector whose check panics as long as this is true.
+    struct Panics(AtomicBool);
+
+    #[async_trait]
+    impl Connector for Panics {
+        async fn publish(&self, _: &Event, _: &Topic) -> Result<(), PublishError> {
+            Ok(())
+        }
+
+        async fn check(
+            &self,
+            _: &[Topic],
+        ) -> Result<Vec<Result<Durability, Unavailable>>, Unavailable> {
+            if self.0.load(Ordering::Relaxed) {
+                // Unwinds as a panic does, without a word on standard error.
+                resume_unwind(Box::new("scripted panic of a check"));
+            }
+            Ok(Vec::new())
+        }
+
+        async fn close(&self) {}
+    }
+
+    async fn until(mut is_so: impl FnMut() -> bool) {
+        let soon = async {
+            while !is_so() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), soon).await.expect("not in time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_panics_is_no_answer_and_the_next_one_may_be() {
+        let metrics = Arc::new(Metrics::new());
+        let connector = Arc::new(Panics(AtomicBool::new(false)));
+        let demand = Demand::new(Vec::new(), Vec::new());
+        let publishing = metrics.publishing("out");
+        let within = Duration::from_secs(20);
+        let target = Target::new("out", Arc::clone(&connector) as _, within, demand, publishing);
+        let health = Health::new(target, Vec::new(), true);
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        tasks.spawn(Arc::clone(&health).watch(metrics, stop.clone()));
+        for panics in [false, true, false] {
+            connector.0.store(panics, Ordering::Relaxed);
+            until(|| health.is_up() != panics).await;
+        }
+        stop.cancel();
+        tasks.join_next().await.unwrap().unwrap();
+    }
 }

@@ -199,7 +199,7 @@ impl Departure {
     ///
     /// Dropping the future before it resolves defers the event.
     pub async fn depart(self) {
-        let room = self.outlet.room.acquire(self.event.message.len()).await;
+        let room = self.room().await;
         self.depart_in(room);
     }
 
@@ -245,6 +245,11 @@ impl Departure {
     /// The share of the process's bytes that its message holds; from here on it is the caller's.
     pub(crate) fn take_bytes(&mut self) -> Option<OwnedSemaphorePermit> {
         self.bytes.take()
+    }
+
+    /// Waits for room. Cancel safe.
+    pub(crate) async fn room(&self) -> Taken {
+        self.outlet.room.acquire(self.event.message.len()).await
     }
 
     /// Takes room if there is some.

@@ -27,7 +27,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use smol_str::SmolStr;
 use tokio_util::task::TaskTracker;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 use vodbridge_core::{Event, Topic};
 
 pub use demand::Demand;
@@ -110,10 +110,13 @@ impl Router {
             Plan::Publish { to, topic, .. } => {
                 let is_owed = |c: &usize| !done.is_acknowledged(*c) && !done.is_lettered(*c);
                 let owed: Vec<_> = to.iter().copied().filter(is_owed).collect();
-                let can_go =
-                    |c: &usize| self.takes(*c, &topic) || self.overdue(event, *c, &topic).is_some();
-                let is_shut = !owed.is_empty() && !owed.iter().any(can_go);
-                is_shut.then(|| owed.into_iter().map(|c| (c, topic.clone())).collect())
+                if owed.is_empty() || owed.iter().any(|c| self.takes(*c, &topic)) {
+                    return None;
+                }
+                let is_overdue = owed.iter().any(|c| self.overdue(event, *c, &topic).is_some());
+                // What is overdue goes on to the dead letters, or nowhere.
+                let letters = if is_overdue { self.letters.obstacle()? } else { Vec::new() };
+                Some(owed.into_iter().map(|c| (c, topic.clone())).chain(letters).collect())
             }
         }
     }
@@ -125,6 +128,7 @@ impl Router {
             let is_over = |topic| {
                 let missing = target.missing(topic);
                 missing.is_some_and(|(time, _)| self.letters.overdue.is_over(time))
+                    && self.letters.obstacle().is_none()
             };
             target.takes(topic) || target.takes(None) && topic.is_some_and(is_over)
         })
@@ -204,13 +208,6 @@ impl Router {
         }
         let target = &self.targets[connector];
         if let Some(what) = self.overdue(event, connector, topic) {
-            warn!(
-                connector = target.name(),
-                topic = topic.as_str(),
-                event = event.id.as_str(),
-                error = what.as_str(),
-                "owed for dead_letter.after: the event goes to the dead letters"
-            );
             let reason = Reason {
                 code: "topology",
                 detail: Cow::Borrowed(&what),
@@ -226,17 +223,9 @@ impl Router {
             }
             Err(Failure::Deferred) => Outcome::Deferred,
             Err(Failure::Refused(why)) => {
-                let detail = Chain(&*why).to_string();
-                warn!(
-                    connector = target.name(),
-                    topic = topic.as_str(),
-                    event = event.id.as_str(),
-                    error = detail.as_str(),
-                    "refused: the event goes to the dead letters"
-                );
                 let reason = Reason {
                     code: "refused",
-                    detail: detail.into(),
+                    detail: Chain(&*why).to_string().into(),
                     connector: Some(target.name()),
                     topic: Some(topic),
                 };
@@ -259,8 +248,23 @@ impl Router {
         ack: &Ack,
     ) -> Outcome {
         let outcome = self.letter(event, reason, ack).await;
+        let Reason { code, detail, .. } = reason;
+        let (connector_name, topic) = (reason.connector, reason.topic.map(Topic::as_str));
+        let (event, error) = (event.id.as_str(), detail.as_ref());
         if outcome == Outcome::Rejected {
             ack.letter(connector);
+            warn!(connector = connector_name, topic, event, reason = code, error, "dead-lettered");
+        } else {
+            // Said aloud only once it is over: it comes again and again while letters are not taken,
+            // and why they are not is said by their connector.
+            debug!(
+                connector = connector_name,
+                topic,
+                event,
+                reason = code,
+                error,
+                "not dead-lettered yet: the event is given back"
+            );
         }
         outcome
     }

@@ -45,7 +45,7 @@ pub(super) struct Core {
     /// The bytes that the whole process may hold, and how many they are.
     pub(super) process_room: Arc<Semaphore>,
     pub(super) process_bytes: usize,
-    resenders: Vec<Resender>,
+    pub(super) resenders: Vec<Resender>,
 }
 
 // === impl Core ===

@@ -3,13 +3,13 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
-use super::{BuildError, join, open};
+use super::{BuildError, join, open, until_stop};
 use crate::config::Config;
 use crate::ingest::callback::Clock;
 use crate::registry;
@@ -43,7 +43,7 @@ impl Drain {
         self.core.store.usage().spool.rows
     }
 
-    /// Runs until nothing is left or a signal comes; says each time how many are left, and returns
+    /// Runs until nothing is left, a signal comes or a task has ended that nobody told to; says each time how many are left, and returns
     /// how many are at the end.
     pub async fn run(
         mut self,
@@ -68,7 +68,7 @@ impl Drain {
         let mut signals = pin!(signals);
         tokio::select! {
             () = until_empty => {}
-            _ = signals.next() => {}
+            _ = until_stop(&mut signals, &mut sources, &mut workers) => {}
         }
         take_in.cancel();
         let closing = async {

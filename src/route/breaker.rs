@@ -24,8 +24,9 @@ const NEWS_AFTER: Duration = Duration::from_millis(250);
 /// A failure that took longer always counts: who hangs holds room that others need.
 const HUNG_AFTER: Duration = Duration::from_secs(1);
 
-/// The most topics of one connector that are told apart; trouble on more of them opens no
-/// breaker, so that names from outside cannot fill the memory.
+/// The most topics of one connector that are told apart, so that names from outside cannot fill the
+/// memory. One more takes the place of that which is not open and has failed least lately; where all
+/// are open, trouble on it opens no breaker.
 const TOPICS_MAX: usize = 1024;
 
 /// The breakers of one connector. Only topics in trouble have one.
@@ -131,7 +132,10 @@ impl Breakers {
         };
         let mut topics = self.lock();
         if topics.len() >= TOPICS_MAX && !topics.contains_key(topic) {
-            return Turn::Same;
+            let closed = topics.iter().filter(|(_, breaker)| breaker.open.is_none());
+            let oldest = closed.min_by_key(|(_, breaker)| breaker.counted);
+            let Some(oldest) = oldest.map(|(topic, _)| topic.clone()) else { return Turn::Same };
+            topics.remove(&oldest);
         }
         let breaker = topics.entry(topic.clone()).or_default();
         if took >= HUNG_AFTER || breaker.counted.is_none_or(|last| last.elapsed() >= NEWS_AFTER) {
@@ -357,5 +361,31 @@ mod tests {
         assert_eq!(breakers.missing(&topic()).unwrap().0, Duration::ZERO);
         breakers.succeeded(&topic());
         assert_eq!(breakers.missing(&topic()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn topics_that_failed_once_give_way_to_those_that_fail_now_and_open_ones_do_not() {
+        let breakers = Breakers::default();
+        let invented = |n| Topic::new(format!("vod.invented-{n}")).unwrap();
+        breakers.failed(&invented(0), &topology(), QUICK, None);
+        for n in 1..2 * TOPICS_MAX {
+            breakers.failed(&invented(n), &outage(), QUICK, None);
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        for turn in [Turn::Same, Turn::Same, Turn::Opened] {
+            assert_eq!(breakers.failed(&topic(), &outage(), QUICK, None), turn);
+            tokio::time::advance(NEWS_AFTER).await;
+        }
+        assert!(breakers.is_open(&invented(0)));
+        assert_eq!(breakers.lock().len(), TOPICS_MAX);
+        assert!(breakers.lock().contains_key(&invented(2 * TOPICS_MAX - 1)), "the latest is there");
+
+        for n in 0..2 * TOPICS_MAX {
+            breakers.failed(&invented(n), &topology(), QUICK, None);
+        }
+        assert!(breakers.is_open(&topic()));
+        assert_eq!(breakers.open().len(), TOPICS_MAX);
+        let one_more = Topic::new("vod.one-more").unwrap();
+        assert_eq!(breakers.failed(&one_more, &topology(), QUICK, None), Turn::Same);
     }
 }

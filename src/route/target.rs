@@ -139,6 +139,29 @@ impl Target {
         Ok(topics.iter().zip(answers).map(judge).collect())
     }
 
+    /// As [`check`](Self::check), within a time and whatever the connector does: a panic would end
+    /// a task that looks after every other topic, too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connector::check`], and when there is no answer in time or the check panicked.
+    pub(crate) async fn check_within(
+        &self,
+        topics: &[Topic],
+        within: Duration,
+    ) -> Result<Vec<Checked>, Unavailable> {
+        let check = AssertUnwindSafe(self.check(topics)).catch_unwind();
+        let checked = timeout(within, check).await.map_err(|_| {
+            let within = humantime::format_duration(within);
+            Unavailable::outage(format!("no answer to a check within {within}"))
+        })?;
+        checked.unwrap_or_else(|panic| {
+            let panic = panic::message(&*panic);
+            error!(connector = &*self.name, panic, "a check panicked");
+            Err(Unavailable::outage("a check panicked"))
+        })
+    }
+
     /// Topics that take nothing at the moment.
     pub fn shut_topics(&self) -> Vec<Topic> {
         self.breakers.open()
@@ -311,19 +334,8 @@ impl Target {
 
     /// What the prober asks of a topic.
     async fn probe_one(&self, topic: &Topic) -> Result<(), Unavailable> {
-        // A panic here must not end the probing of every other topic.
-        let check = AssertUnwindSafe(self.check(std::slice::from_ref(topic)));
-        let answers = timeout(self.publish_timeout, check.catch_unwind())
-            .await
-            .map_err(|_| Unavailable::outage("no answer to a check within publish_timeout"))?
-            .map_err(|panic| {
-                error!(
-                    connector = &*self.name,
-                    panic = panic::message(&*panic),
-                    "a check panicked"
-                );
-                Unavailable::outage("a check panicked")
-            })??;
+        let topics = std::slice::from_ref(topic);
+        let answers = self.check_within(topics, self.publish_timeout).await?;
         answers.into_iter().try_for_each(|checked| match checked.fit {
             // The next event makes it.
             Err(why) if why.cause == Cause::Pending => Ok(()),

@@ -190,5 +190,20 @@ async fn a_pulled_event_counts_from_when_the_lack_was_seen() {
     assert_eq!(bridge.outcome(pulled("a")).await, Outcome::Deferred);
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(bridge.outcome(pulled("a")).await, Outcome::Rejected);
+    // As long as its letter is taken it is of use to pull more.
+    let ways = bridge.router.routes().ways("movies", [event("a")].into_iter());
+    assert!(bridge.router.could_settle(&ways));
+    bridge.letter_box.usually(Answer::Topology);
+    let letter_waits = bridge.send(pulled("b")).await;
+    soon(bridge.letter_box.begun(2)).await;
+    soon(async {
+        while bridge.router.could_settle(&ways) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    bridge.letter_box.usually(Answer::Taken);
+    assert_eq!(soon(letter_waits.outcome()).await, Outcome::Rejected);
+    assert!(bridge.router.could_settle(&ways));
     drop(waits);
 }

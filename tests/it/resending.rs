@@ -1,10 +1,15 @@
 //! What is kept is sent on until it has settled: between fakes, over a real store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use vodbridge::delivery::Outcome;
+use vodbridge_core::Topic;
 
-use crate::support::{Answer, Bridge, Setup, Spooled, event, known_by_content, of_type, topic};
+use crate::support::{
+    Answer, Bridge, Fake, Log, Setup, Spooled, event, known_by_content, of_type, topic,
+};
 
 fn to(connectors: usize) -> Setup {
     Setup { connectors, ..Setup::default() }
@@ -75,7 +80,8 @@ async fn what_settles_before_it_is_written_leaves_no_row() {
         let receipt = spooled.take(event(&n.to_string()));
         assert_eq!(receipt.outcome().await, Outcome::Delivered);
     }
-    let home = spooled.end(true).await;
+    // Rows that had been written would be found: what gathers to be taken out is forgotten.
+    let home = spooled.end(false).await;
     let next = Spooled::over(home, to(1));
     assert_eq!(next.bridge.scrape().sum("recovered_total", &[]), 0);
     assert_eq!(next.bridge.connectors[0].all_taken().len(), 0);
@@ -158,6 +164,25 @@ async fn without_room_an_event_is_kept_and_its_turn_comes() {
 }
 
 #[tokio::test]
+async fn what_a_disk_that_hangs_holds_counts_until_it_is_written() {
+    let spooled = Spooled::new(Setup { room_events: 1, ..to(1) });
+    let connector = &spooled.bridge.connectors[0];
+    // Takes all the room until the other is sent on without its row.
+    connector.first("first", &[Answer::TakenAfter(Duration::from_millis(1500))]);
+    let first = spooled.bridge.send(event("first")).await;
+    let process_room = Arc::new(Semaphore::new(1000));
+    let bytes = Arc::clone(&process_room).acquire_many_owned(600).await.unwrap();
+    let disk = spooled.hang_disk();
+    let receipt = spooled.take_counted(event("a"), bytes);
+    assert_eq!(receipt.outcome().await, Outcome::Delivered);
+    assert_eq!((first.outcome().await, receipt.is_kept()), (Outcome::Delivered, false));
+    assert_eq!(process_room.available_permits(), 400, "the writer still holds it");
+    drop(disk);
+    spooled.until(|_| process_room.available_permits() == 1000).await;
+    spooled.until_settled().await;
+}
+
+#[tokio::test]
 async fn what_is_sent_on_leaves_a_quarter_of_the_room_to_new_events() {
     let spooled = Spooled::new(Setup { room_events: 8, ..to(1) });
     let connector = &spooled.bridge.connectors[0];
@@ -220,13 +245,88 @@ async fn the_oldest_goes_first() {
 }
 
 #[tokio::test]
-async fn a_refused_event_waits_until_its_dead_letter_is_taken() {
+async fn refused_events_wait_until_their_dead_letters_are_taken_and_are_seldom_tried_meanwhile() {
     let spooled = Spooled::new(to(1));
     let Bridge { connectors, letter_box, .. } = &spooled.bridge;
+    connectors[0].usually(Answer::Refused);
     letter_box.usually(Answer::Topology);
-    connectors[0].first("refused", &[Answer::Refused; 100]);
-    assert_eq!(spooled.outcome(event("refused")).await, (Outcome::Deferred, true));
+    letter_box.has_topic(&letters_topic(), false);
+    let log = Log::capture();
+    for n in 0..20 {
+        assert_eq!(spooled.outcome(event(&n.to_string())).await, (Outcome::Deferred, true));
+    }
+    until_probed(&spooled, 3).await;
+    // One of them keeps probing for the letters, the others come back at once.
+    let attempts = connectors[0].attempts_on(&topic("NewFileUpload"));
+    assert!(attempts < 20 * 12, "{attempts} attempts in two to six seconds");
+    assert_eq!(log.count(&["WARN", "dead-lettered"]), 0);
     letter_box.usually(Answer::Taken);
+    letter_box.has_topic(&letters_topic(), true);
     spooled.until_settled().await;
-    assert_eq!(letter_box.all_taken().len(), 1);
+    assert_eq!(letter_box.all_taken().len(), 20);
+    assert_eq!(log.count(&["WARN", "dead-lettered", "scripted refusal"]), 20);
+}
+
+#[tokio::test]
+async fn overdue_events_are_passed_over_until_their_dead_letters_are_taken() {
+    let spooled = Spooled::new(Setup { overdue_after: Duration::ZERO, ..to(1) });
+    let Bridge { connectors, letter_box, .. } = &spooled.bridge;
+    connectors[0].usually(Answer::Topology);
+    connectors[0].has_topic(&topic("NewFileUpload"), false);
+    letter_box.usually(Answer::Topology);
+    letter_box.has_topic(&letters_topic(), false);
+    let log = Log::capture();
+    for n in 0..20 {
+        assert_eq!(spooled.outcome(event(&n.to_string())).await, (Outcome::Deferred, true));
+    }
+    // One of them may go on probing for the letters.
+    spooled.until(|bridge| bridge.scrape().sum("waiting", &[]) >= 19).await;
+    let before = log.count(&["not dead-lettered yet"]);
+    until_probed(&spooled, 3).await;
+    let in_vain = log.count(&["not dead-lettered yet"]) - before;
+    assert!(in_vain < 10, "{in_vain} were sent in vain");
+    letter_box.usually(Answer::Taken);
+    letter_box.has_topic(&letters_topic(), true);
+    spooled.until_settled().await;
+    assert_eq!(letter_box.all_taken().len(), 20);
+}
+
+#[tokio::test]
+async fn a_row_whose_body_cannot_be_read_is_told_once_and_holds_up_no_others() {
+    let spooled = Spooled::new(to(1));
+    spooled.bridge.connectors[0].usually(Answer::Topology);
+    for id in ["damaged", "good"] {
+        assert_eq!(spooled.outcome(event(id)).await, (Outcome::Deferred, true));
+    }
+    let home = spooled.end(true).await;
+    let journal = rusqlite::Connection::open(home.path().join("journal/journal.db")).unwrap();
+    let damage = "UPDATE spool SET body = x'' WHERE seq = (SELECT min(seq) FROM spool)";
+    assert_eq!(journal.execute(damage, []).unwrap(), 1);
+    journal.close().unwrap();
+
+    let log = Log::capture();
+    let next = Spooled::over(home, to(1));
+    let connector = &next.bridge.connectors[0];
+    next.until(|_| connector.taken("good") == 1).await;
+    // Further rounds, each of which would look at it again.
+    for id in ["b", "c"] {
+        connector.first(id, &[Answer::Topology]);
+        next.outcome(event(id)).await;
+        next.until(|_| connector.taken(id) == 1).await;
+    }
+    assert_eq!(log.count(&["ERROR", "row=1"]), 1);
+    assert_eq!(log.count(&["row=1"]), 1);
+    assert_eq!(connector.taken("damaged"), 0);
+}
+
+fn letters_topic() -> Topic {
+    Topic::new("vod.dead-letter").unwrap()
+}
+
+/// Waits until the dead letters were probed so often, by an event or by a check: longer each time,
+/// so that three times take seconds.
+async fn until_probed(spooled: &Spooled, times: usize) {
+    let probes = |letter_box: &Fake| letter_box.checks() + letter_box.attempts_on(&letters_topic());
+    let until = probes(&spooled.bridge.letter_box) + times;
+    spooled.until(|bridge| probes(&bridge.letter_box) >= until).await;
 }

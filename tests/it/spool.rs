@@ -1,13 +1,18 @@
 //! What a callback brought is kept until a connector has it: through outages, kills and stops.
 
 use std::collections::HashSet;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use brokers::Port;
 use serde_json::Value;
 use vodsim::callback::{self, Report, Sender};
 
-use crate::program::{Home, PATH, Program};
+use crate::program::{Home, PATH, Program, connect, reply};
 
 /// One connector, called `out`, that nobody answers.
 fn nobody(port: &Port, rest: &str) -> String {
@@ -74,6 +79,54 @@ fn what_no_connector_takes_is_kept_and_sent_on_by_the_next_process() {
     // They went: the next process finds none.
     let program = home.start();
     assert_eq!(program.metric("vodbridge_recovered_total", ""), 0.0);
+    assert!(program.terminate().success());
+}
+
+/// Callbacks one after the other until the program is gone; the numbers that it said are kept.
+fn told_kept(to: SocketAddr, numbers: Range<u64>, told: &AtomicUsize) -> Vec<u64> {
+    let mut stream = connect(to);
+    let mut kept = Vec::new();
+    for n in numbers {
+        let body = callback::body(n);
+        let head =
+            format!("POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(&[head.as_bytes(), &body].concat()).ok();
+        let Some(reply) = reply(&mut stream) else { break };
+        let said: Value = serde_json::from_str(&reply.body).unwrap();
+        if said["kept"] == true {
+            kept.push(n);
+            told.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    kept
+}
+
+#[test]
+fn who_was_told_that_his_event_is_kept_finds_it_after_kill_9() {
+    let port = Port::take();
+    let home = Home::new(&nobody(
+        &port,
+        "applications: { default: { callback: { answer_within: 1s } } }\n",
+    ));
+    let program = home.start();
+    let (to, told) = (program.callbacks, Arc::new(AtomicUsize::new(0)));
+    let callers: Vec<_> = (0..32)
+        .map(|n| {
+            let told = Arc::clone(&told);
+            thread::spawn(move || told_kept(to, n * 100_000..(n + 1) * 100_000, &told))
+        })
+        .collect();
+    until(|| told.load(Ordering::Relaxed) >= 2000);
+    program.kill();
+    let kept: Vec<u64> = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();
+    assert!(kept.len() >= 2000);
+
+    home.configure(&somebody(""));
+    let program = home.start();
+    until(|| program.unsettled() == 0.0);
+    let stored: HashSet<_> = files(&home).into_iter().collect();
+    let lost: Vec<_> = kept.iter().filter(|n| !stored.contains(&callback::file_id(**n))).collect();
+    assert!(lost.is_empty(), "{} of {} are gone: {lost:?}", lost.len(), kept.len());
     assert!(program.terminate().success());
 }
 

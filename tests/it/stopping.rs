@@ -110,6 +110,25 @@ fn a_request_that_has_begun_and_a_connection_that_has_not_are_served_after_the_s
 }
 
 #[test]
+fn a_body_that_comes_byte_by_byte_does_not_take_the_time_to_end_in_order() {
+    let mut program = Home::new("grace: 6s\n").start();
+    let mut slow = connect(program.callbacks);
+    let request = request();
+    let (begun, rest) = request.split_at(request.len() - EVENT.len() + 1);
+    slow.write_all(begun.as_bytes()).unwrap();
+    // Its handler is at work on it once the program has answered somebody who came later.
+    assert_eq!(program.post(PATH, EVENT.as_bytes()).status, 200);
+    program.signal(Signal::TERM);
+    let (status, log) = program.end();
+    assert!(status.success());
+    let says = |text| log.iter().any(|l| l["message"].as_str().is_some_and(|m| m.contains(text)));
+    assert!(says("dropped") && !says("grace is over"), "{log:#?}");
+    // It was told nothing.
+    slow.write_all(rest.as_bytes()).ok();
+    assert!(reply(&mut slow).is_none());
+}
+
+#[test]
 fn connections_that_wait_at_the_door_are_served_before_it_closes() {
     let mut program = Home::new("limits: { connections: 1 }\n").start();
     let mut held = kept_alive(&program);

@@ -10,7 +10,7 @@
 //! for an answer of 200, and an event that the bridge is killed with is in the spool as soon as it
 //! would be if it were written first.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +40,9 @@ struct Kept {
 /// Writes an event to the spool and lets it depart; a task of its own, because its caller may go
 /// away. Without room it departs once it is kept, if there is room by then, and else waits in the
 /// spool; what cannot be kept waits for room until the `deadline`.
-pub async fn keep_and_depart(spool: Arc<Spool>, departure: Box<Departure>, deadline: Instant) {
+pub async fn keep_and_depart(spool: Arc<Spool>, mut departure: Box<Departure>, deadline: Instant) {
+    // Held until the event is stored or written: what waits for a disk counts.
+    let _bytes = departure.take_bytes();
     let keeping = departure.flight().keep();
     let kept = Kept {
         spool,
@@ -48,21 +50,24 @@ pub async fn keep_and_depart(spool: Arc<Spool>, departure: Box<Departure>, deadl
         purpose: departure.purpose().clone(),
         withdrawal: Withdrawal::default(),
     };
+    let writing = pin!(kept.write(keeping));
     match departure.try_room() {
-        Some(room) => side_by_side(kept, keeping, departure, room).await,
-        None => one_by_one(kept, keeping, departure, deadline).await,
+        Some(room) => side_by_side(&kept.withdrawal, writing, departure, room).await,
+        None => one_by_one(&kept.withdrawal, writing, departure, deadline).await,
     }
 }
 
-async fn side_by_side(kept: Kept, keeping: Keeping, mut departure: Box<Departure>, room: Taken) {
+async fn side_by_side(
+    withdrawal: &Withdrawal,
+    mut writing: Pin<&mut impl Future<Output = bool>>,
+    departure: Box<Departure>,
+    room: Taken,
+) {
     let flight = departure.flight();
-    // Held until the event is stored or written: what waits for a disk counts.
-    let _bytes = departure.take_bytes();
-    let mut writing = pin!(kept.write(keeping));
-    let mut delivering = pin!(departure.deliver_in(room));
-    match select(&mut delivering, &mut writing).await {
+    let delivering = pin!(departure.deliver_in(room));
+    match select(delivering, &mut writing).await {
         Either::Left(((), writing)) => {
-            if !(flight.is_stored() && kept.withdrawal.withdraw()) {
+            if !(flight.is_stored() && withdrawal.withdraw()) {
                 writing.await;
             }
         }
@@ -70,8 +75,12 @@ async fn side_by_side(kept: Kept, keeping: Keeping, mut departure: Box<Departure
     }
 }
 
-async fn one_by_one(kept: Kept, keeping: Keeping, departure: Box<Departure>, deadline: Instant) {
-    let mut writing = pin!(kept.write(keeping));
+async fn one_by_one(
+    withdrawal: &Withdrawal,
+    mut writing: Pin<&mut impl Future<Output = bool>>,
+    departure: Box<Departure>,
+    deadline: Instant,
+) {
     match timeout(KEEP_WITHIN, &mut writing).await {
         // Without room it is given back, and waits.
         Ok(true) => {
@@ -80,10 +89,15 @@ async fn one_by_one(kept: Kept, keeping: Keeping, departure: Box<Departure>, dea
             }
         }
         Ok(false) => {
-            timeout_at(deadline, departure.depart()).await.ok();
+            if let Ok(room) = timeout_at(deadline, departure.room()).await {
+                departure.deliver_in(room).await;
+            }
         }
         Err(_) => {
-            timeout_at(deadline, departure.depart()).await.ok();
+            if let Ok(room) = timeout_at(deadline, departure.room()).await {
+                return side_by_side(withdrawal, writing, departure, room).await;
+            }
+            drop(departure);
             // Not given up: a row that nobody knows of would be found by the next process alone.
             writing.await;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use smol_str::SmolStr;
@@ -10,12 +10,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use vodbridge_core::{Event, Topic};
-use vodbridge_journal::{Found, Letter, Seq, Spooled, Waiting};
+use vodbridge_journal::{Done, Found, Letter, Seq, Spooled, Waiting};
 
 use super::{Row, Spool, lock};
-use crate::delivery::Purpose;
+use crate::delivery::{Outcome, Purpose};
 use crate::outlet::{Admitted, Arrival, Outlet, Taken};
 use crate::route::{Progress, Router};
 use crate::telemetry::chain::Chain;
@@ -28,8 +28,8 @@ const PAGE_ROWS: usize = 256;
 /// Bytes of bodies that are read together, unless a single one is larger.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// How long a round rests that sent something, and one that sent nothing; the latter also ten times
-/// as long as it took, and at most the last.
+/// How long a round rests that brought more on its way than came back, and one that did not; the
+/// latter also ten times as long as it took, and at most the last.
 const REST: Duration = Duration::from_millis(100);
 const REST_IN_VAIN: Duration = Duration::from_secs(1);
 const REST_MAX: Duration = Duration::from_secs(30);
@@ -75,6 +75,8 @@ struct Work {
     reader: Option<Spooled>,
     /// Those that are on their way: each waits for its outcome.
     under_way: JoinSet<()>,
+    /// How many of them came back since the latest round began.
+    came_back: Arc<AtomicUsize>,
 }
 
 /// What one round found.
@@ -92,7 +94,13 @@ impl Resender {
     /// itself, or waits on.
     pub async fn run(self, stop: CancellationToken) {
         let place = self.spool.place(&self.application);
-        let mut work = Work { resender: self, place, reader: None, under_way: JoinSet::new() };
+        let mut work = Work {
+            resender: self,
+            place,
+            reader: None,
+            under_way: JoinSet::new(),
+            came_back: Arc::default(),
+        };
         stop.run_until_cancelled(work.go_on()).await;
         work.under_way.shutdown().await;
     }
@@ -119,6 +127,7 @@ impl Work {
         loop {
             self.until_some_wait().await;
             let began = Instant::now();
+            self.came_back.store(0, Ordering::Relaxed);
             let round = match self.round().await {
                 Ok(round) => round,
                 Err(error) => {
@@ -156,9 +165,7 @@ impl Work {
             let found = self.look(Seq::new(next.get() - 1)).await?;
             self.forget_gaps(next, &found);
             for seq in &found.damaged {
-                if lock(&waiting.rows).remove(*seq) {
-                    error!(row = seq.get(), "a row of the spool is damaged; it stays where it is");
-                }
+                self.pass_damaged(*seq);
             }
             at = found.last.unwrap_or(Seq::new(u64::MAX));
             let mut chunk = Vec::new();
@@ -188,6 +195,13 @@ impl Work {
         Ok(round)
     }
 
+    /// What cannot be read is not looked at again by this process.
+    fn pass_damaged(&self, seq: Seq) {
+        if lock(&self.resender.spool.applications[self.place].rows).remove(seq) {
+            error!(row = seq.get(), "a row of the spool is damaged; it stays where it is");
+        }
+    }
+
     /// Where an event waits for a topic that takes nothing; `None` if it can go on.
     fn obstacle(&self, waiting: &Waiting, done: Progress) -> Option<Vec<(usize, Topic)>> {
         if waiting.letter.is_some() || waiting.done.panics >= PANICS_MAX {
@@ -207,6 +221,10 @@ impl Work {
         let mut room = room.map_err(|closed| closed.to_string())?;
         let mut sent = 0;
         for (seq, done, letter, event) in self.read(chunk).await? {
+            let Some(event) = event else {
+                self.pass_damaged(seq);
+                continue;
+            };
             let share = room.split(event.message.len().min(room.num_permits()));
             let purpose = match letter {
                 Some(Letter { reason, detail }) => Purpose::DeadLetter { reason, detail },
@@ -261,8 +279,13 @@ impl Work {
                 return true;
             }
         };
+        let came_back = Arc::clone(&self.came_back);
         self.under_way.spawn(async move {
-            span.ended(receipt.outcome().await);
+            let outcome = receipt.outcome().await;
+            span.ended(outcome);
+            if outcome == Outcome::Deferred {
+                came_back.fetch_add(1, Ordering::Relaxed);
+            }
             drop(first);
         });
         true
@@ -270,8 +293,15 @@ impl Work {
 
     /// Rests until a further round may find something to do.
     async fn rest(&mut self, round: &Round, took: Duration) {
-        let rest = if round.sent > 0 { REST } else { REST_IN_VAIN.max(took * 10).min(REST_MAX) };
-        let until = Instant::now() + rest;
+        sleep(REST).await;
+        // Asked only now: what is given back at once has come back by this time. What was in vain may
+        // cost no more than what was not, or a thousand events that are given back again and again
+        // would be read and sent ten times a second.
+        let came_back = self.came_back.load(Ordering::Relaxed);
+        if round.sent > 2 * came_back {
+            return;
+        }
+        let until = Instant::now() + REST_IN_VAIN.max(took * 10).min(REST_MAX);
         while Instant::now() < until {
             sleep(LOOK_EVERY.min(until.saturating_duration_since(Instant::now()))).await;
             let takes =
@@ -294,16 +324,14 @@ impl Work {
     async fn read(
         &mut self,
         chunk: Vec<Waiting>,
-    ) -> Result<Vec<(Seq, vodbridge_journal::Done, Option<Letter>, Event)>, String> {
+    ) -> Result<Vec<(Seq, Done, Option<Letter>, Option<Event>)>, String> {
         self.with_reader(move |reader| {
             let mut events = Vec::with_capacity(chunk.len());
             for mut waiting in chunk {
                 let seq = waiting.seq;
                 let (done, letter) = (std::mem::take(&mut waiting.done), waiting.letter.take());
-                match reader.complete(waiting).map_err(|e| Chain(&e).to_string())? {
-                    Some(event) => events.push((seq, done, letter, event)),
-                    None => warn!(row = seq.get(), "a row of the spool has no body"),
-                }
+                let event = reader.complete(waiting).map_err(|e| Chain(&e).to_string())?;
+                events.push((seq, done, letter, event));
             }
             Ok(events)
         })

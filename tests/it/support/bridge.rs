@@ -2,6 +2,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use vodbridge::config::{Pattern, TopicTemplate};
@@ -159,6 +160,12 @@ impl Bridge {
     /// Offers an event for judgement.
     pub(crate) fn offer(&self, event: Event) -> Admitted {
         self.outlet.admit(self.arrival(event, Purpose::Publish))
+    }
+
+    /// Offers an event whose message holds some of the process's bytes.
+    pub(crate) fn offer_counted(&self, event: Event, bytes: OwnedSemaphorePermit) -> Admitted {
+        let arrival = self.arrival(event, Purpose::Publish);
+        self.outlet.admit(Arrival { bytes: Some(bytes), ..arrival })
     }
 
     /// Offers an event that was kept when it was deferred.

@@ -24,7 +24,13 @@ impl Log {
 
     /// Whether one line holds all of these texts.
     pub(crate) fn says(&self, texts: &[&str]) -> bool {
-        LINES.with_borrow(|lines| lines.iter().any(|l| texts.iter().all(|t| l.contains(t))))
+        self.count(texts) > 0
+    }
+
+    /// How many lines hold all of these texts.
+    pub(crate) fn count(&self, texts: &[&str]) -> usize {
+        let holds = |line: &&String| texts.iter().all(|text| line.contains(text));
+        LINES.with_borrow(|lines| lines.iter().filter(holds).count())
     }
 }
 

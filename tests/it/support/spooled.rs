@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -62,7 +62,7 @@ impl Spooled {
         };
         tasks.spawn(resender.run(stop.clone()));
         tasks.spawn(Arc::clone(&spool).write(stop.clone()));
-        for target in &bridge.targets {
+        for target in bridge.targets.iter().chain(bridge.router.letters().targets()) {
             tasks.spawn(Arc::clone(target).probe(stop.clone()));
         }
         Self { bridge, store, spool, home, stop, tasks }
@@ -70,7 +70,24 @@ impl Spooled {
 
     /// Keeps an event and sends it on; nobody need wait for the receipt.
     pub(crate) fn take(&self, event: Event) -> Receipt {
-        match self.bridge.offer(event) {
+        self.keep(self.bridge.offer(event))
+    }
+
+    /// The same, while the event's message holds some of the process's bytes.
+    pub(crate) fn take_counted(&self, event: Event, bytes: OwnedSemaphorePermit) -> Receipt {
+        self.keep(self.bridge.offer_counted(event, bytes))
+    }
+
+    /// Lets the store write nothing until this is dropped; after five seconds it gives up.
+    pub(crate) fn hang_disk(&self) -> rusqlite::Connection {
+        let database = self.home.path().join("journal/journal.db");
+        let other = rusqlite::Connection::open(database).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        other
+    }
+
+    fn keep(&self, admitted: Admitted) -> Receipt {
+        match admitted {
             Admitted::New(departure, receipt) => {
                 let deadline = Instant::now() + PATIENCE;
                 let keeping = keep_and_depart(Arc::clone(&self.spool), departure, deadline);
