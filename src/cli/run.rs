@@ -81,6 +81,10 @@ async fn serve(config: &Config) -> ExitCode {
         error!(owed = drained.owed, "ended with events that are owed an answer");
         return ExitCode::FAILURE;
     }
+    if drained.failed {
+        // What it was is in the log already.
+        return ExitCode::FAILURE;
+    }
     info!("ended in order");
     ExitCode::SUCCESS
 }
