@@ -7,6 +7,7 @@ use futures_util::Stream;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+use vodbridge_journal::{OpenError, Reader};
 
 use super::core::Core;
 use super::{BuildError, join, open, until_stop};
@@ -31,8 +32,12 @@ impl Drain {
     ///
     /// # Errors
     ///
-    /// See [`BuildError`]. A broker that is away is none: it may come.
+    /// See [`BuildError`]. A broker that is away is none: it may come. Where there is no journal none
+    /// is made: whoever named the wrong directory must not hear that nothing is left.
     pub fn build(config: &Config, clock: &Clock) -> Result<Self, BuildError> {
+        if let Err(why @ OpenError::NoJournal(_)) = Reader::open(&config.journal.path) {
+            return Err(why.into());
+        }
         let store = open(config)?;
         let connectors = registry::connectors(config, &store)?;
         Ok(Self { core: Core::build(config, store, connectors, clock), grace: config.grace })
@@ -43,8 +48,8 @@ impl Drain {
         self.core.store.usage().spool.rows
     }
 
-    /// Runs until nothing is left, a signal comes or a task has ended that nobody told to; says each time how many are left, and returns
-    /// how many are at the end.
+    /// Runs until nothing is left, a signal comes or a task has ended that nobody told to; says each
+    /// time how many are left, and returns how many are at the end.
     pub async fn run(
         mut self,
         signals: impl Stream<Item = ()>,

@@ -1,13 +1,13 @@
 mod brokers;
 mod finding;
+mod journal;
 mod vod;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde_json::Map;
-use vodbridge_journal::{Cursor, Filter, OpenError, Owner, Reader, Table, durability};
+use vodbridge_journal::durability;
 
 use super::ConfigFile;
 use super::exit::print;
@@ -82,7 +82,7 @@ fn look(config: &Config, create: bool, findings: &mut Findings) {
             Err(why) => findings.add(Severity::Critical, "http.tls", Chain(&why)),
         }
     }
-    journal(&config.journal.path, findings);
+    journal::look(config, findings);
     for (name, connector) in &config.connectors {
         if matches!(connector, Connector::Journal(_)) {
             let what = format!("connector {name}");
@@ -92,44 +92,4 @@ fn look(config: &Config, create: bool, findings: &mut Findings) {
     }
     brokers::look(config, create, findings);
     vod::look_at(config, findings);
-}
-
-fn journal(path: &Path, findings: &mut Findings) {
-    let what = format!("journal {}", path.display());
-    match Owner::of(path) {
-        Owner::Missing if path.exists() => {
-            findings.add(Severity::Critical, &what, "not a directory");
-        }
-        Owner::Missing => {
-            let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-            if parent.unwrap_or(Path::new(".")).is_dir() {
-                findings.add(Severity::Good, &what, "not there yet; the first start makes it");
-            } else {
-                let how = "neither it nor its parent is there: create the parent";
-                findings.add(Severity::Critical, &what, how);
-            }
-        }
-        owner @ (Owner::Bridge | Owner::Nobody) => match Reader::open(path) {
-            Ok(mut reader) => {
-                let whose = if owner == Owner::Bridge { "a running bridge's" } else { "at rest" };
-                findings.add(Severity::Good, &what, format!("readable, {whose}"));
-                let all = Filter::default();
-                match reader.page(Table::DeadLetters, &all, Cursor::NEWEST, 1) {
-                    Ok(page) if page.records.is_empty() => {
-                        findings.add(Severity::Good, &what, "no dead letters");
-                    }
-                    Ok(_) => findings.add(
-                        Severity::Warning,
-                        &what,
-                        "there are dead letters: vodbridge dead-letters lists them",
-                    ),
-                    Err(why) => findings.add(Severity::Critical, &what, Chain(&why)),
-                }
-            }
-            Err(OpenError::NoJournal(_)) => {
-                findings.add(Severity::Good, &what, "empty; the first start fills it");
-            }
-            Err(why) => findings.add(Severity::Critical, &what, Chain(&why)),
-        },
-    }
 }

@@ -21,7 +21,7 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 /// `vodbridge drain`: for a journal whose bridge will not come back, such as the volume of a
 /// replica that was scaled away. Nothing comes in meanwhile; a running bridge sends on by itself.
 ///
-/// Exit codes: 0 nothing is left; 1 something is, or the journal cannot be opened.
+/// Exit codes: 0 nothing is left; 1 something is, or there is no journal, or it cannot be opened.
 #[derive(Debug, Args)]
 pub(super) struct DrainSpool {
     #[command(flatten)]

@@ -3,8 +3,10 @@ use std::num::NonZeroUsize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::Size;
+use super::error::did_you_mean;
 use super::report::Report;
 use super::tree::Path;
 
@@ -27,7 +29,8 @@ pub struct Log {
     /// How a line looks.
     pub format: LogFormat,
     /// The least important level that is logged: error, warn, info, debug or trace; or a filter
-    /// by module such as `info,vodbridge::route=debug`.
+    /// by module such as `info,vodbridge::route=debug`. Client libraries say nothing below debug:
+    /// their trace holds bodies and passwords.
     pub level: String,
 }
 
@@ -43,6 +46,8 @@ pub enum LogFormat {
     /// One JSON object a line.
     Json,
 }
+
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 const CONNECTIONS_MAX: usize = 1_000_000;
 
@@ -65,8 +70,21 @@ impl Default for Log {
 
 impl Log {
     pub(super) fn check(&self, at: &Path, report: &mut Report<'_>) {
+        let at = at.join("level");
         if let Err(why) = EnvFilter::builder().parse(&self.level) {
-            report.problem(&at.join("level"), format!("found {:?}: {why}", self.level));
+            return report.problem(&at, format!("found {:?}: {why}", self.level));
+        }
+        // A filter takes any other word for a module, and then nothing at all is logged.
+        let words = self.level.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let is_module =
+            |word: &str| word.contains(['=', ':', '[']) || word.starts_with("vodbridge");
+        for word in words {
+            if !is_module(word) && word.parse::<LevelFilter>().is_err() {
+                let meant = did_you_mean(word, LEVELS);
+                let expected = "expected error, warn, info, debug, trace or off, or a filter such as \
+                                info,vodbridge::route=debug";
+                report.problem(&at, format!("found {word:?}, {expected}{meant}"));
+            }
         }
     }
 }

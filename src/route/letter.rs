@@ -63,6 +63,8 @@ impl Letters {
                     connector = self.target.name(),
                     event = letter.id.as_str(),
                     error = %Chain(&*why),
+                    reason = reason.code,
+                    detail = &*reason.detail,
                     "the dead letter was refused as well"
                 );
                 let Some(journal) = &self.last_resort else { return false };

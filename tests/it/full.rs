@@ -27,6 +27,12 @@ fn assert_kept(home: &Home, reports: &[&Report]) {
     }
 }
 
+/// What `check` says and how it ends.
+fn checked(home: &Home) -> (Option<i32>, String) {
+    let output = home.vodbridge(&["check"]);
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
 #[test]
 fn a_journal_at_its_limit_answers_503_and_goes_on_when_there_is_room() {
     let home = Home::new(&format!("JOURNAL , size_max: 16MiB, wal_max: 8MiB\n{SMALL_BODIES}"));
@@ -39,7 +45,16 @@ fn a_journal_at_its_limit_answers_503_and_goes_on_when_there_is_room() {
     let events = r#"share="events""#;
     assert!(program.metric(has, events) > 0.8 * program.metric(most, events), "an alert asks this");
     assert_eq!(program.unaccounted(), 0.0);
+    // Beside the bridge, and without it.
+    let is_full = || {
+        let (code, said) = checked(&home);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("events and dead letters: full, "), "{said}");
+        assert!(said.contains("raise journal.size_max"), "{said}");
+    };
+    is_full();
     assert!(program.terminate().success());
+    is_full();
 
     // More room, by the operator's hand.
     home.configure(&format!("JOURNAL , size_max: 64MiB, wal_max: 8MiB\n{SMALL_BODIES}"));
@@ -65,6 +80,17 @@ fn a_journal_at_its_limit_answers_503_and_goes_on_when_there_is_room() {
         "full is as it should be"
     );
     assert!(program.terminate().success());
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_found_before_the_start() {
+    let disk = SmallDisk::mount("1m,ro");
+    for journal in [disk.path().join("journal"), disk.path().to_owned()] {
+        let home = Home::with_journal(tempfile::tempdir().unwrap(), journal, "");
+        let (code, said) = checked(&home);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("cannot be written; mount it writable"), "{said}");
+    }
 }
 
 #[test]
@@ -107,8 +133,11 @@ fn a_journal_that_dies_with_its_pod_holds_no_dead_letters() {
         "connectors: {{ out: {{ type: nats, servers: [\"nats://{}\"] }} }}\n",
         port.address()
     );
+    let journal = disk.path().join("journal");
+    let earlier = Home::with_journal(tempfile::tempdir().unwrap(), journal.clone(), "").start();
+    assert!(earlier.terminate().success());
     let start = |yaml: &str, in_pod: bool| {
-        let journal = disk.path().join("journal");
+        let journal = journal.clone();
         let home = Home::with_journal(tempfile::tempdir().unwrap(), journal, yaml);
         let mut command = Command::new(env!("CARGO_BIN_EXE_vodbridge"));
         if in_pod {

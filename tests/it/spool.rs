@@ -208,6 +208,17 @@ fn a_full_spool_refuses_nothing_that_a_connector_takes() {
     assert!(program.terminate().success());
 }
 
+/// Whoever hears that nothing is left deletes the volume, and it may be another that he meant.
+#[test]
+fn a_directory_without_a_journal_is_not_drained() {
+    let home = Home::new("");
+    let drained = home.vodbridge(&["drain"]);
+    let said = String::from_utf8(drained.stderr).unwrap();
+    assert_eq!(drained.status.code(), Some(1), "{said}");
+    assert!(said.contains("there is no journal in"), "{said}");
+    assert!(!home.path().join("journal").exists(), "it was made");
+}
+
 #[test]
 fn a_journal_whose_bridge_does_not_come_back_is_drained() {
     let port = Port::take();

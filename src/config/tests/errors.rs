@@ -394,6 +394,14 @@ fn everything_else_is_checked() {
         ),
         ("drain_delay: 25s", "1:14: drain_delay: found 25s, expected less than grace (25s)"),
         (
+            "log: { level: warning }",
+            "1:15: log.level: found \"warning\", expected error, warn, info, debug, trace or off, or a filter such as info,vodbridge::route=debug",
+        ),
+        (
+            "log: { level: 'vodbridge::route=debug,trce' }",
+            "1:15: log.level: found \"trce\", expected error, warn, info, debug, trace or off, or a filter such as info,vodbridge::route=debug; did you mean \"trace\"?",
+        ),
+        (
             "log: { format: jsn }",
             "1:16: log.format: found \"jsn\", expected one of \"auto\", \"pretty\", \"json\"; did you mean \"json\"?",
         ),

@@ -2,10 +2,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, Row};
 
+use super::counters::Counters;
 use super::row::Kept;
 use super::settings::STEP_ROWS_MAX;
 use super::trim::timestamp;
-use super::{Filter, OpenError, Record, Seq, Table, open};
+use super::{Filter, OpenError, Record, Seq, Table, TableUsage, open};
 
 /// Bytes of events in one page, unless a single event is larger.
 pub const PAGE_BYTES_MAX: usize = 8 << 20;
@@ -72,6 +73,18 @@ impl Reader {
     /// Each says the way out; see [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         open::open_to_read(path).map(Self)
+    }
+
+    /// Rows and bytes of a table as of the last transaction.
+    ///
+    /// # Errors
+    ///
+    /// The engine fails.
+    pub fn usage(&self, table: Table) -> Result<TableUsage, ReadError> {
+        let counters = Counters::load(&self.0)?;
+        let of = counters.table(table);
+        let number = |n: i64| n.max(0).unsigned_abs();
+        Ok(TableUsage { rows: number(of.rows), bytes: number(of.bytes) })
     }
 
     /// The next records that `filter` admits: at most `limit`, fewer at the end or when they are

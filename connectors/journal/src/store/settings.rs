@@ -69,12 +69,12 @@ impl Settings {
 
     /// What events and dead letters may take together: half, as the spool must have room when
     /// nobody reads them.
-    pub(crate) fn share_bytes(&self) -> u64 {
+    pub fn share_bytes(&self) -> u64 {
         self.size_max_bytes / 2
     }
 
     /// What the spool may take.
-    pub(crate) fn spool_bytes(&self) -> u64 {
+    pub fn spool_bytes(&self) -> u64 {
         self.tables_bytes() - self.share_bytes()
     }
 
