@@ -75,14 +75,30 @@ pub enum BuildError {
     #[error(transparent)]
     Vod(#[from] VodError),
     /// A port cannot be bound.
-    #[error("a port cannot be opened")]
-    Bind(#[from] BindError),
+    #[error(
+        "{key} cannot be opened; end what listens there (another vodbridge?), or set {key} \
+         ({variable}) to another address"
+    )]
+    Bind {
+        /// Of the configuration.
+        key: &'static str,
+        /// What sets it in the environment.
+        variable: &'static str,
+        /// Which address, and what the system said.
+        source: BindError,
+    },
     /// The listener's certificate cannot be used.
     #[error("http.tls cannot be used")]
     Certificate(#[from] CertificateError),
     /// The listener cannot speak TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+}
+
+impl BuildError {
+    fn bind(key: &'static str, variable: &'static str) -> impl FnOnce(BindError) -> Self {
+        move |source| Self::Bind { key, variable, source }
+    }
 }
 
 /// How a run ended.
@@ -128,7 +144,9 @@ impl App {
             header_timeout: config.http.header_timeout,
             idle_timeout: config.http.idle_timeout,
         };
-        let admin_listener = Listener::bind(config.admin.listen, None, limits).await?;
+        let admin_listener = Listener::bind(config.admin.listen, None, limits)
+            .await
+            .map_err(BuildError::bind("admin.listen", "VODBRIDGE__ADMIN__LISTEN"))?;
         let desk = Desk::new(config, &core.store, core.router.targets(), &core.tracker);
         let view = View {
             metrics: Arc::clone(&core.metrics),
@@ -187,7 +205,7 @@ impl App {
         for puller in pullers {
             sources.spawn(puller.run(take_in.clone()));
         }
-        info!(address = %admin_listener.address(), "/livez, /readyz and /metrics are served");
+        info!(address = %admin_listener.address(), "/livez, /readyz, /metrics and the page are served");
         let ending = Ending { leave: leave.clone(), stop: work.clone() };
         workers.spawn(admin_listener.serve(admin, ending));
         core.start(&mut sources, &take_in, &mut workers, &work);

@@ -60,7 +60,9 @@ impl Sources {
                 header_timeout: config.http.header_timeout,
                 idle_timeout: config.http.idle_timeout,
             };
-            let listener = Listener::bind(config.http.listen, tls, limits).await?;
+            let listener = Listener::bind(config.http.listen, tls, limits)
+                .await
+                .map_err(BuildError::bind("http.listen", "VODBRIDGE__HTTP__LISTEN"))?;
             Some((listener, Callbacks::new(endpoints)))
         };
         Ok(Self { callbacks, pullers, certificate, keeps_callbacks })

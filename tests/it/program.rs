@@ -127,7 +127,7 @@ impl Home {
         self.try_start_with(&[])
     }
 
-    fn try_start_with(&self, variables: &[(&str, &str)]) -> Result<Program, Vec<Value>> {
+    pub(crate) fn try_start_with(&self, variables: &[(&str, &str)]) -> Result<Program, Vec<Value>> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_vodbridge"))
             .arg("run")
             .arg("--config")

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -184,6 +184,22 @@ fn a_directory_that_cannot_be_a_journal_says_so_at_start_with_the_way_out() {
         let log = home.try_start().err().unwrap_or_else(|| panic!("{name}: it started"));
         let error = log.iter().find_map(|l| l["error"].as_str()).unwrap();
         assert!(error.contains(journal.to_str().unwrap()), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_its_key_and_the_way_out() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (key, variable) in
+        [("http.listen", "VODBRIDGE__HTTP__LISTEN"), ("admin.listen", "VODBRIDGE__ADMIN__LISTEN")]
+    {
+        let home = Home::new("");
+        let log = home.try_start_with(&[(variable, &address)]).err().expect("it started");
+        let error = log.iter().find_map(|line| line["error"].as_str()).unwrap();
+        for part in [key, variable, "end what listens there", &address] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
     }
 }
 
