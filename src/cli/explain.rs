@@ -14,7 +14,7 @@ use super::ConfigFile;
 use super::exit::{self, complain, print};
 use super::printer::Format;
 use crate::app::normalizer;
-use crate::config::{Config, Name};
+use crate::config::{Config, Connector, ContentMode, HeaderPrefix, Name};
 use crate::normalize::{Reception, Trace};
 use crate::registry;
 use crate::route::{Plan, Route, Routes};
@@ -47,8 +47,16 @@ struct Fate {
     event: Event,
     routes: Vec<(String, String)>,
     topic: Option<Topic>,
-    connectors: Vec<(String, &'static str)>,
+    connectors: Vec<Leg>,
     end: String,
+}
+
+/// What a connector gets.
+struct Leg {
+    connector: String,
+    how: &'static str,
+    /// What it makes of the event.
+    message: String,
 }
 
 impl Explain {
@@ -137,7 +145,12 @@ fn fate(config: &Config, name: &Name, routes: &Routes, body: &Bytes) -> Result<F
         }
         Plan::Publish { route, to, also, topic } => {
             let named = |connectors: &[usize], how| -> Vec<_> {
-                connectors.iter().map(|&n| (names[n].0.to_string(), how)).collect()
+                let leg = |&n: &usize| {
+                    let (name, connector) = names[n];
+                    let message = message(connector, &event, &topic);
+                    Leg { connector: name.to_string(), how, message }
+                };
+                connectors.iter().map(leg).collect()
             };
             let mut connectors = named(to, "must acknowledge");
             connectors.extend(named(also, "best effort"));
@@ -145,6 +158,38 @@ fn fate(config: &Config, name: &Name, routes: &Routes, body: &Bytes) -> Result<F
         }
     };
     Ok(Fate { event, routes: looked_at, topic, connectors, end })
+}
+
+/// The message of a broker in its own words; the attributes are shown above it.
+fn message(connector: &Connector, event: &Event, topic: &Topic) -> String {
+    let key = event.extension("partitionkey").unwrap_or("(none)");
+    match connector {
+        Connector::Kafka(kafka) => {
+            let headers = headers(kafka.mode, "ce_");
+            format!("a record of topic {topic}, key {key}, {headers}")
+        }
+        Connector::RabbitMq(rabbitmq) => {
+            let prefix = match rabbitmq.header_prefix {
+                HeaderPrefix::Ce => "ce-",
+                HeaderPrefix::CloudEventsUnderscore => "cloudEvents_",
+                HeaderPrefix::CloudEventsColon => "cloudEvents:",
+            };
+            let headers = headers(rabbitmq.mode, prefix);
+            format!("a message to exchange {}, routing key {topic}, {headers}", rabbitmq.exchange)
+        }
+        Connector::Nats(nats) => {
+            let headers = headers(nats.mode, "ce-");
+            format!("a message on {topic} of stream {}, {headers}, Nats-Msg-Id", nats.stream)
+        }
+        Connector::Journal(_) => "a row with the attributes above".to_owned(),
+    }
+}
+
+fn headers(mode: ContentMode, prefix: &str) -> String {
+    match mode {
+        ContentMode::Binary => format!("headers {prefix}* with the attributes above"),
+        ContentMode::Structured => "the event in JSON as its body".to_owned(),
+    }
 }
 
 fn published(route: &Route) -> String {
@@ -178,8 +223,8 @@ impl Explanation {
         for (name, value) in fate.event.attributes() {
             writeln!(out, "    {name:16}{value}")?;
         }
-        for (connector, how) in &fate.connectors {
-            writeln!(out, "  connector {connector} ({how}): a row with the attributes above")?;
+        for Leg { connector, how, message } in &fate.connectors {
+            writeln!(out, "  connector {connector} ({how}): {message}")?;
         }
         Ok(())
     }
@@ -199,7 +244,10 @@ impl Explanation {
             "key": fate.event.extension("partitionkey"),
             "attributes": attributes,
             "connectors": fate.connectors.iter()
-                .map(|(c, how)| json!({"connector": c, "how": how})).collect::<Vec<_>>(),
+                .map(|Leg { connector, how, message }| {
+                    json!({"connector": connector, "how": how, "message": message})
+                })
+                .collect::<Vec<_>>(),
         })
     }
 }

@@ -112,6 +112,23 @@ fn explain_says_event_route_topic_key_and_attributes() {
     for line in ["route ai: match.events does not fit", "route rest: takes it", "topic videos."] {
         assert!(people.contains(line), "{line} is missing in\n{people}");
     }
+    home.configure(
+        "connectors:\n  \
+           a: { type: kafka, brokers: ['kafka:9092'] }\n  \
+           b: { type: rabbitmq, urls: ['amqp://rabbit'], exchange: videos }\n  \
+           c: { type: nats, servers: ['nats://nats:4222'] }\n\
+         routes: [{ to: [a], also: [b, c] }]\n",
+    );
+    let people = text(home.vodbridge(&["explain", &upload]).stdout);
+    for line in [
+        "connector a (must acknowledge): a record of topic vod.NewFileUpload, key 52858907842735331\
+         67, headers ce_*",
+        "connector b (best effort): a message to exchange videos, routing key vod.NewFileUpload, \
+         headers ce-*",
+        "connector c (best effort): a message on vod.NewFileUpload of stream VOD, headers ce-*",
+    ] {
+        assert!(people.contains(line), "{line} is missing in\n{people}");
+    }
     let nothing = home.path().join("nothing.json");
     fs::write(&nothing, "[]").unwrap();
     let output = home.vodbridge(&["explain", nothing.to_str().unwrap()]);
