@@ -79,13 +79,13 @@ pub static RULES: [Rule; 37] = [
     any(
         "AuthFailure.UnauthorizedOperation",
         Reaction::Operator,
-        "grant the credential vod:PullEvents, vod:ConfirmEvents, vod:DescribeEventsState and vod:DescribeEventConfig in CAM",
+        "grant the credential vod:PullEvents, vod:ConfirmEvents, vod:DescribeEventsState and vod:DescribeEventConfig in CAM, and vod:ModifyEventConfig for vod configure",
     ),
     any("AuthFailure.*", Reaction::Operator, "see the credential in CAM: it may be disabled"),
     any(
         "UnauthorizedOperation.*",
         Reaction::Operator,
-        "grant the credential vod:PullEvents, vod:ConfirmEvents, vod:DescribeEventsState and vod:DescribeEventConfig in CAM",
+        "grant the credential vod:PullEvents, vod:ConfirmEvents, vod:DescribeEventsState and vod:DescribeEventConfig in CAM, and vod:ModifyEventConfig for vod configure",
     ),
     any(
         "FailedOperation.InvalidVodUser",

@@ -97,7 +97,9 @@ impl CallError {
         match self {
             Self::Api { advice, .. } => (*advice).into(),
             Self::Credentials(_) | Self::Token => {
-                "see pull.credentials: vodbridge check tells more".into()
+                "set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, or name another source \
+                 under pull.credentials: profile, cvm_role, tke_oidc or static"
+                    .into()
             }
             Self::Status(401 | 403 | 407) => {
                 "a proxy or firewall in between refuses it: see pull.proxy".into()
