@@ -74,10 +74,12 @@ impl Log {
         if let Err(why) = EnvFilter::builder().parse(&self.level) {
             return report.problem(&at, format!("found {:?}: {why}", self.level));
         }
+        if self.level.contains('[') {
+            return; // commas stand in a filter of spans, too
+        }
         // A filter takes any other word for a module, and then nothing at all is logged.
         let words = self.level.split(',').map(str::trim).filter(|word| !word.is_empty());
-        let is_module =
-            |word: &str| word.contains(['=', ':', '[']) || word.starts_with("vodbridge");
+        let is_module = |word: &str| word.contains(['=', ':']) || word.starts_with("vodbridge");
         for word in words {
             if !is_module(word) && word.parse::<LevelFilter>().is_err() {
                 let meant = did_you_mean(word, LEVELS);

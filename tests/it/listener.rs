@@ -99,14 +99,15 @@ async fn an_idle_connection_of_http_2_lasts_for_idle_timeout_and_is_told_goodbye
     let stream = shake_hands(program.callbacks, &trusted, b"h2").await.unwrap();
     let (mut send, connection) =
         http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let mut connections = JoinSet::new();
+    connections.spawn(connection);
     let request = Request::post(format!("https://localhost{PATH}"));
     let request = request.body(Full::new(Bytes::from_static(EVENT))).unwrap();
     let answer = timeout(PATIENCE, send.send_request(request)).await.unwrap().unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     let idle = Instant::now();
     // It has an end of its own only after a goodbye.
-    timeout(PATIENCE, connection).await.unwrap().unwrap().unwrap();
+    timeout(PATIENCE, connections.join_next()).await.unwrap().unwrap().unwrap().unwrap();
     assert!(idle.elapsed() >= Duration::from_millis(1700), "{:?}", idle.elapsed());
 }
 
